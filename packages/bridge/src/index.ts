@@ -1,0 +1,5 @@
+export { BridgeError, type BridgeErrorCode } from "./errors.ts";
+export { PythonServer, type PythonServerOptions } from "./python-server.ts";
+export { Reference } from "./reference.ts";
+export type * from "./reference-types.ts";
+export type { FloatTensor, Tensor, TensorArrays, TensorDataType, TensorOf, Tensors } from "./tensor.ts";

@@ -1,0 +1,113 @@
+import { type Tensor, uint8Tensor } from "../runtime/tensor.ts";
+
+/**
+ * Names one draw of dropout masks. The mask of an element depends on this key, its column, its row in the batch, its
+ * site and its place within the row, and on nothing else: how a batch is cut into mini-batches, how far it is padded and
+ * how often it is encoded change no mask. GradCache's second pass therefore repeats the first.
+ */
+export interface DropoutKey {
+  /** The run's seed, an unsigned 32-bit integer. */
+  readonly seed: number;
+  /** Number of the forward pass in the run; each batch has its own. */
+  readonly step: number;
+}
+
+/** One place of a model where dropout is applied. */
+export interface DropoutSite {
+  /** Name in the order of computation: `embeddings`, `layer0.attention`, `layer0.attention_output`, ... */
+  readonly name: string;
+  readonly rate: number;
+  /** Shape of a row's mask: `hidden` is `[length, hiddenSize]`, `attention` is `[heads, length, length]`. */
+  readonly kind: "hidden" | "attention";
+}
+
+/** Sizes that masks need. */
+export interface DropoutSizes {
+  readonly hiddenSize: number;
+  readonly heads: number;
+  /** Longest sequence that the model can have: fixes where an attention weight's draw lies. */
+  readonly maximumLength: number;
+}
+
+/**
+ * Draws the masks of one site for some rows of a column.
+ * @param rows row numbers within the batch, one a row of the mask.
+ * @param length padded length of these rows, in tokens.
+ * @returns uint8, 1 = kept: `[rows * length, hiddenSize]` or `[rows, heads, length, length]`.
+ */
+export function drawDropoutMask(
+  key: DropoutKey,
+  column: number,
+  siteIndex: number,
+  site: DropoutSite,
+  rows: ArrayLike<number>,
+  length: number,
+  sizes: DropoutSizes,
+): Tensor {
+  const threshold = keepThreshold(site.rate);
+  const rowElements = site.kind === "hidden" ? length * sizes.hiddenSize : sizes.heads * length * length;
+  const mask = new Uint8Array(rows.length * rowElements);
+  for (let index = 0; index < rows.length; index++) {
+    const [first, second] = streamKey(key, column, siteIndex, rows[index]!);
+    const start = index * rowElements;
+    if (site.kind === "hidden") {
+      fillMask(mask, start, rowElements, 0, first, second, threshold);
+      continue;
+    }
+    // Each attention row starts at an even draw, because one hash decides two elements.
+    const stride = sizes.maximumLength + (sizes.maximumLength % 2);
+    for (let line = 0; line < sizes.heads * length; line++) {
+      const head = Math.floor(line / length);
+      const query = line - head * length;
+      const origin = (head * sizes.maximumLength + query) * stride;
+      fillMask(mask, start + line * length, length, origin, first, second, threshold);
+    }
+  }
+  return uint8Tensor(
+    mask,
+    site.kind === "hidden" ? [rows.length * length, sizes.hiddenSize] : [rows.length, sizes.heads, length, length],
+  );
+}
+
+/** Of 65,536 equally likely draws, those below are kept; the rate is thereby rounded to 1/65,536. */
+function keepThreshold(rate: number): number {
+  return Math.round((1 - rate) * 65536);
+}
+
+function fillMask(
+  mask: Uint8Array,
+  start: number,
+  count: number,
+  origin: number,
+  first: number,
+  second: number,
+  threshold: number,
+): void {
+  let draw = origin >>> 1;
+  const pairs = start + (count & ~1);
+  for (let element = start; element < pairs; element += 2, draw++) {
+    const bits = hash(draw, first, second);
+    mask[element] = (bits & 0xffff) < threshold ? 1 : 0;
+    mask[element + 1] = bits >>> 16 < threshold ? 1 : 0;
+  }
+  if (count & 1) mask[start + count - 1] = (hash(draw, first, second) & 0xffff) < threshold ? 1 : 0;
+}
+
+/** 32 bits from a counter and a 64-bit key: multiply-xorshift rounds with the second key word added in the middle. */
+function hash(counter: number, first: number, second: number): number {
+  let bits = Math.imul(counter, 0x9e3779b1) ^ first;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = (bits ^ (bits >>> 13)) + second;
+  bits = Math.imul(bits ^ (bits >>> 16), 0xc2b2ae35);
+  return bits ^ (bits >>> 15);
+}
+
+function streamKey(key: DropoutKey, column: number, site: number, row: number): [number, number] {
+  let first = hash(key.seed, 0x243f6a88, 0x85a308d3);
+  let second = hash(key.seed, 0x13198a2e, 0x03707344);
+  for (const word of [key.step, column, site, row]) {
+    first = hash(word, first, 0xa4093822);
+    second = hash(word, second, first);
+  }
+  return [first, second];
+}

@@ -1,0 +1,58 @@
+export { type Dataset, InMemoryDataset, renameColumns, selectColumns, selectRows } from "./data/dataset.ts";
+export { type DatasetFormat, type LoadDatasetOptions, loadDataset } from "./data/load-dataset.ts";
+export { trainTestSplit } from "./data/train-test-split.ts";
+export { type LoadWordNetOptions, loadWordNet } from "./data/word-net.ts";
+export { cosineSimilarity, dotScore, type Embeddings, normalizeEmbeddings, truncateEmbeddings } from "./embeddings.ts";
+export { type Architecture, readArchitecture, supportedModelTypes } from "./encoder/architecture.ts";
+export type { DropoutKey, DropoutSite } from "./encoder/dropout.ts";
+export { type Parameter, Parameters } from "./encoder/parameters.ts";
+export { type EncodeOptions, type LoadOptions, type SaveOptions, SentenceEncoder } from "./encoder/sentence-encoder.ts";
+export { planMiniBatches, type TokenSequence } from "./encoder/token-batch.ts";
+export {
+  DataError,
+  GradbankError,
+  ModelFolderError,
+  OptionError,
+  RuntimeError,
+  TrainingError,
+} from "./errors.ts";
+export type { EvaluationContext, Evaluator, TextEncoder } from "./evaluation/evaluator.ts";
+export {
+  InformationRetrievalEvaluator,
+  type InformationRetrievalEvaluatorOptions,
+} from "./evaluation/information-retrieval-evaluator.ts";
+export {
+  CachedMultipleNegativesRankingLoss,
+  type CachedRankingLossOptions,
+} from "./loss/cached-multiple-negatives-ranking-loss.ts";
+export type { Batch, ForwardBackwardOptions, Loss, LossObserver } from "./loss/loss.ts";
+export { MultipleNegativesRankingLoss } from "./loss/multiple-negatives-ranking-loss.ts";
+export type {
+  HardnessMode,
+  PartitionMode,
+  RankingDirection,
+  RankingLossOptions,
+  SimilarityFunction,
+} from "./loss/ranking-options.ts";
+export { readSafetensors, writeSafetensors } from "./model-folder/safetensors.ts";
+export { AdamW, type AdamWOptions, type AdamWState } from "./optimizer/adamw.ts";
+export { clipFactor, gradientNorm } from "./optimizer/gradient-norm.ts";
+export type { Device } from "./runtime/runtime.ts";
+export type { BatchSampler } from "./sampler/batch-sampler.ts";
+export { GivenBatchSampler } from "./sampler/given-batch-sampler.ts";
+export { NoDuplicatesBatchSampler } from "./sampler/no-duplicates-batch-sampler.ts";
+export { RandomBatchSampler } from "./sampler/random-batch-sampler.ts";
+export { SequentialBatchSampler } from "./sampler/sequential-batch-sampler.ts";
+export { Tokenizer } from "./tokenizer/tokenizer.ts";
+export {
+  parseTrainingArguments,
+  type TrainingArguments,
+  type TrainingArgumentsInput,
+  trainingArgumentsSchema,
+} from "./trainer/arguments.ts";
+export type { TrainerCallback, TrainerControl, TrainerProgress } from "./trainer/callbacks.ts";
+export { EventLogReader, EventLogWriter, readEventLog } from "./trainer/event-log.ts";
+export { type EventOfType, eventJsonSchema, type TrainingEvent, trainingEventSchema } from "./trainer/events.ts";
+export { linearSchedule } from "./trainer/schedule.ts";
+export { countSteps, type StepCounts } from "./trainer/step-counts.ts";
+export { Trainer, type TrainerOptions, type TrainResult } from "./trainer/trainer.ts";

@@ -1,0 +1,43 @@
+import type { DropoutKey } from "../encoder/dropout.ts";
+import type { SentenceEncoder } from "../encoder/sentence-encoder.ts";
+import type { TokenSequence } from "../encoder/token-batch.ts";
+
+/** The rows of one loss: token ids of each column, anchor first, then positive, then negatives. */
+export interface Batch {
+  /** One list of texts a column; all lists have as many rows. */
+  readonly columns: readonly (readonly TokenSequence[])[];
+}
+
+/** What a loss shows of a step to whoever asks; all are flat `[rows, dimension]` in the order of the batch. */
+export interface LossObserver {
+  /** Embeddings that the loss was computed from. */
+  onEmbeddings?(column: number, embeddings: Float32Array): void;
+  /** Gradient of the loss with respect to them, without `gradientScale`. */
+  onEmbeddingGradients?(column: number, gradients: Float32Array): void;
+  /** GradCache only: embeddings of the second pass, from which the weights' gradients come. */
+  onReplayedEmbeddings?(column: number, embeddings: Float32Array): void;
+}
+
+export interface ForwardBackwardOptions {
+  /** Factor of the gradients, not of the returned loss: 1 / gradient accumulation steps. Default 1. */
+  readonly gradientScale?: number;
+  /** Draw dropout masks with this key; absent: no dropout. */
+  readonly dropout?: DropoutKey | undefined;
+  readonly observer?: LossObserver | undefined;
+}
+
+/** A training objective over a sentence encoder. */
+export interface Loss {
+  /** The class's name in sentence-transformers. */
+  readonly name: string;
+  /** Options by sentence-transformers' names, for model cards and events. */
+  readonly configuration: Readonly<Record<string, unknown>>;
+  /**
+   * Adds the gradient of the batch's loss to the encoder's gradients.
+   * @returns the loss, a mean over rows.
+   * @throws OptionError "invalid-input" for a batch that the loss cannot take.
+   */
+  forwardBackward(encoder: SentenceEncoder, batch: Batch, options?: ForwardBackwardOptions): Promise<number>;
+  /** The batch's loss without dropout; touches no gradient. */
+  evaluate(encoder: SentenceEncoder, batch: Batch): Promise<number>;
+}

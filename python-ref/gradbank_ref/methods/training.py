@@ -1,0 +1,39 @@
+"""Methods that train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradbank_ref import training
+from gradbank_ref.losses import build_loss
+from gradbank_ref.methods.models import weight_tensors
+from gradbank_ref.models import load
+from gradbank_ref.session import Session
+from gradbank_ref.tokens import limited_length
+from gradbank_ref.wire import Reply, Tensors
+
+
+def train(
+    session: Session,
+    tensors: Tensors,
+    *,
+    folder: str,
+    loss: dict[str, Any],
+    columns: list[str],
+    batches: training.Batches,
+    arguments: dict[str, Any],
+    dropout: bool = False,
+    max_length: int | None = None,
+    attention: str = "eager",
+) -> Reply:
+    """Train a model folder with the real trainer on exactly these batches; the folder stays as it is.
+
+    Result: ``log_history``, ``batch_losses`` and ``steps``. Tensors: the final ``parameters.<name>``.
+    """
+    model = load(folder, attention=attention)
+    with limited_length(model, max_length):
+        record = training.train(model, build_loss(model, loss), columns, batches, arguments, dropout)
+    return Reply(
+        {"log_history": record.log_history, "batch_losses": record.batch_losses, "steps": record.steps},
+        weight_tensors(model),
+    )

@@ -1,0 +1,126 @@
+"""The real SentenceTransformerTrainer, fed given batches in the given order."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers.base.sampler import DefaultBatchSampler
+
+from gradbank_ref.errors import InvalidParameters
+from gradbank_ref.losses import Loss
+
+Batches = list[list[list[str]]]
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a training run leaves: the trainer's log, and the loss of every batch in full precision."""
+
+    log_history: list[dict[str, Any]]
+    batch_losses: list[float]
+    steps: int
+
+
+class GivenBatchSampler(DefaultBatchSampler):
+    """Yields rows 0, 1, 2, ... in batches of given sizes, the same in every epoch."""
+
+    def __init__(self, dataset: Dataset, sizes: list[int], **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self.sizes = sizes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        begin = 0
+        for size in self.sizes:
+            yield list(range(begin, begin + size))
+            begin += size
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+class RecordingTrainer(SentenceTransformerTrainer):
+    """Keeps the loss of every batch: the log rounds and averages."""
+
+    batch_losses: list[float]
+
+    def compute_loss(self, *arguments: Any, **keywords: Any) -> Any:
+        result = super().compute_loss(*arguments, **keywords)
+        value = result[0] if isinstance(result, tuple) else result
+        self.batch_losses.append(float(value.detach()))
+        return result
+
+
+def train(
+    model: SentenceTransformer,
+    loss: Loss,
+    columns: list[str],
+    batches: Batches,
+    arguments: dict[str, Any],
+    dropout: bool = False,
+) -> TrainingRecord:
+    """Train ``model`` in place on the CPU.
+
+    Args:
+        columns: names of the text columns, anchor first.
+        batches: per batch its rows, each a list of one text a column.
+        arguments: keyword arguments of SentenceTransformerTrainingArguments. Saving and reporting are off, every step
+            is logged, and one pass over the batches is the default.
+        dropout: False sets every dropout to 0.
+    """
+    check_batches(columns, batches)
+    if not dropout:
+        disable_dropout(model)
+    rows = [row for batch in batches for row in batch]
+    dataset = Dataset.from_dict({name: [row[index] for row in rows] for index, name in enumerate(columns)})
+    sizes = [len(batch) for batch in batches]
+
+    def sampler(dataset: Dataset, **options: Any) -> GivenBatchSampler:
+        return GivenBatchSampler(dataset, sizes, **options)
+
+    with tempfile.TemporaryDirectory() as folder:
+        training_arguments = SentenceTransformerTrainingArguments(
+            **{
+                "num_train_epochs": 1,
+                "use_cpu": True,
+                "report_to": "none",
+                "save_strategy": "no",
+                "logging_steps": 1,
+                "logging_nan_inf_filter": False,
+                "disable_tqdm": True,
+                **arguments,
+                "output_dir": folder,
+                "batch_sampler": sampler,
+            }
+        )
+        trainer = RecordingTrainer(model=model, args=training_arguments, train_dataset=dataset, loss=loss)
+        trainer.batch_losses = []
+        trainer.train()
+        model.eval()
+        return TrainingRecord(
+            [dict(entry) for entry in trainer.state.log_history], trainer.batch_losses, trainer.state.global_step
+        )
+
+
+def check_batches(columns: list[str], batches: Batches) -> None:
+    """Refuse batches whose rows do not have one text a column."""
+    if not batches or any(not batch for batch in batches):
+        raise InvalidParameters("batches must hold at least one batch, and each batch at least one row")
+    for number, batch in enumerate(batches):
+        for index, row in enumerate(batch):
+            if len(row) != len(columns):
+                raise InvalidParameters(
+                    f"batch {number}, row {index} has {len(row)} texts; expected {len(columns)}: {', '.join(columns)}"
+                )
+
+
+def disable_dropout(model: torch.nn.Module) -> None:
+    """Set the rate of every dropout module to 0 (eager attention reads it from there too)."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
