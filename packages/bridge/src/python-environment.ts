@@ -14,13 +14,13 @@ export interface PythonEnvironment {
 /**
  * Finds `python-ref` and its interpreter.
  *
- * The folder is looked for upwards from `from`. The interpreter is `python` if given, else the environment variable
- * GRADBANK_PYTHON, else the virtual environment `python-ref/.venv` that `npm run setup` makes.
+ * The folder is looked for upwards from `from`. The interpreter is `python` if given, else the virtual environment
+ * `python-ref/.venv` that `npm run setup` makes.
  *
  * @throws BridgeError "reference-missing" or "python-missing"
  */
 export function findPythonEnvironment(
-  python: string | undefined = process.env.GRADBANK_PYTHON,
+  python?: string,
   from: string = dirname(fileURLToPath(import.meta.url)),
 ): PythonEnvironment {
   const referenceFolder = findReferenceFolder(from);
@@ -32,8 +32,8 @@ export function findPythonEnvironment(
   if (!existsSync(own)) {
     throw new BridgeError(
       "python-missing",
-      `There is no Python environment at ${own}. Run "npm run setup" in the repository to make it, or name an ` +
-        "interpreter that has gradbank-ref's dependencies in GRADBANK_PYTHON.",
+      `There is no Python environment at ${own}. Run "npm run setup" in the repository to make it, or pass the ` +
+        "`python` option: an interpreter that has gradbank-ref's dependencies.",
       { path: own },
     );
   }

@@ -10,7 +10,7 @@ import type { Tensors } from "./tensor.ts";
 
 /** How to start the Python server. */
 export interface PythonServerOptions {
-  /** Interpreter. Default: GRADBANK_PYTHON, else `python-ref/.venv`. */
+  /** Interpreter. Default: that of `python-ref/.venv`. */
   readonly python?: string;
   /** Threads of torch. Default: torch's own choice. */
   readonly threads?: number;
@@ -160,8 +160,8 @@ async function ready(
       if (cause.code !== "ENOENT" && cause.code !== "EACCES") return fail(cause.message, cause);
       clearTimeout(timer);
       const message =
-        `There is no Python interpreter "${python}" that can be run. Run "npm run setup", or set GRADBANK_PYTHON ` +
-        "to an interpreter that has gradbank-ref's dependencies.";
+        `There is no Python interpreter "${python}" that can be run. Run "npm run setup", or pass ` +
+        "the `python` option: an interpreter that has gradbank-ref's dependencies.";
       reject(new BridgeError("python-missing", message, { path: python }, { cause }));
     });
     // "close" comes after the last of standard error, "exit" may come before it.

@@ -10,10 +10,9 @@ import { differentiableCases, drawInputs, type OperatorCase } from "./testing/op
 /** ONNX Runtime's CPU provider has no double-precision Erf; these two are differenced in single precision. */
 const singlePrecision = new Set(["erf", "gelu"]);
 
-/** Step and tolerance of the differences; ONNX keeps the statistics of a layer normalisation in single precision. */
+/** Step and tolerance of the differences. */
 function precision(operator: string): { step: number; tolerance: number } {
-  if (singlePrecision.has(operator)) return { step: 1e-2, tolerance: 2e-3 };
-  return { step: 1e-5, tolerance: operator === "layerNormalization" ? 3e-6 : 1e-7 };
+  return singlePrecision.has(operator) ? { step: 1e-2, tolerance: 2e-3 } : { step: 1e-5, tolerance: 1e-7 };
 }
 
 /** Rules that need no case: `cast` is tested by itself, `stopGradient` has no rule. */

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { Graph } from "@gradbank/graph";
 import { cosineSimilarity, dotScore, type Embeddings, normalizeEmbeddings, truncateEmbeddings } from "../embeddings.ts";
 import { ModelFolderError, OptionError } from "../errors.ts";
-import { type HubOptions, resolveModelFolder } from "../model-folder/hub.ts";
+import { type ResolveModelFolderOptions, resolveModelFolder } from "../model-folder/hub.ts";
 import { type ModelFolder, readModelFolder } from "../model-folder/read-model-folder.ts";
 import { writeModelFolder } from "../model-folder/write-model-folder.ts";
 import { createOnnxRuntime, type OnnxRuntimeOptions } from "../runtime/onnx-runtime.ts";
@@ -14,7 +14,7 @@ import { exportOnnx } from "./export-onnx.ts";
 import { Parameters } from "./parameters.ts";
 import { planMiniBatches, type TokenSequence } from "./token-batch.ts";
 
-export interface LoadOptions extends OnnxRuntimeOptions, HubOptions {
+export interface LoadOptions extends OnnxRuntimeOptions, ResolveModelFolderOptions {
   /** Most tokens of a text, special tokens included. Default: what the folder says. */
   readonly maxSequenceLength?: number;
 }
@@ -104,6 +104,11 @@ export class SentenceEncoder {
   /** Numbers of an embedding. */
   get dimension(): number {
     return this.modules.architecture.hiddenSize;
+  }
+
+  /** How the model's embeddings are compared, where that is cosine or dot product. */
+  get similarityFunction(): SimilarityFunction {
+    return this.folder.similarityFunctionName === "dot" ? "dot" : "cosine";
   }
 
   /** Token ids of each text with special tokens, cut to `maxSequenceLength`. */

@@ -2,7 +2,7 @@ import type { Value } from "../graph.ts";
 import { float, int } from "../lowering.ts";
 import type { Operator } from "../operator.ts";
 import { normalizeAxis, requireEqual, requireFloating, requireRank, requireSameDataType } from "./check.ts";
-import { divide, maximum, multiply, sqrt, subtract } from "./elementwise.ts";
+import { add, divide, maximum, multiply, reciprocal, sqrt, subtract } from "./elementwise.ts";
 import { reduceMean, reduceSum, sumToShape } from "./reduction.ts";
 import { cast } from "./selection.ts";
 
@@ -44,10 +44,9 @@ export const layerNormalizationOperator: Operator<{ epsilon: number }> = {
       attributes: { axis: int(-1), epsilon: float(attributes.epsilon) },
     }),
   keeps: { inputs: [0, 1], outputs: [1, 2] },
-  gradient: ({ outputGradient: g, needs, input, inputType, output }) => {
-    const { dataType } = inputType(0);
-    const inverseDeviation = cast(output(2), dataType);
-    const normalized = multiply(subtract(input(0), cast(output(1), dataType)), inverseDeviation);
+  gradient: ({ outputGradient: g, attributes: { epsilon }, needs, input, inputType, output }) => {
+    const [mean, inverseDeviation] = statistics(input(0), output(1), output(2), epsilon);
+    const normalized = multiply(subtract(input(0), mean), inverseDeviation);
     const lastAxis = { axes: [-1], keepDimensions: true };
     const scaled = needs(0) ? multiply(g, input(1)) : undefined;
     return [
@@ -65,6 +64,16 @@ export const layerNormalizationOperator: Operator<{ epsilon: number }> = {
     ];
   },
 };
+
+/** Mean and inverse standard deviation in x's type: the kept ones, or exact ones where single precision is not enough. */
+function statistics(x: Value, mean: Value, inverseDeviation: Value, epsilon: number): [Value, Value] {
+  if (x.dataType !== "float64") return [cast(mean, x.dataType), cast(inverseDeviation, x.dataType)];
+  const lastAxis = { axes: [-1], keepDimensions: true };
+  const exactMean = reduceMean(x, lastAxis);
+  const centered = subtract(x, exactMean);
+  const variance = reduceMean(multiply(centered, centered), lastAxis);
+  return [exactMean, reciprocal(sqrt(add(variance, epsilon)))];
+}
 
 /** e^x / sum(e^x) along an axis. */
 export function softmax(x: Value, axis = -1): Value {

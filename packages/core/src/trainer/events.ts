@@ -1,0 +1,171 @@
+import { z } from "zod";
+
+/**
+ * A measured number. JSON cannot write a number that is not finite, but a loss that became NaN must stay visible: such
+ * numbers are written as "NaN", "Infinity" and "-Infinity" and read back as numbers.
+ */
+const measured = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number)]);
+
+const count = z.int().min(0);
+
+const base = {
+  version: z.literal(1).describe("Version of this event's schema."),
+  time: z.iso.datetime().describe("When it happened, ISO 8601 in UTC."),
+  step: count.describe("Updates done when it happened; 0 before the first."),
+};
+
+/** The first event of a run: everything that does not change while it runs. */
+export const runStartSchema = z.object({
+  type: z.literal("run-start"),
+  ...base,
+  arguments: z.record(z.string(), z.unknown()).describe("Training arguments with all defaults filled in."),
+  loss: z.object({
+    name: z.string().describe("Class of the loss."),
+    options: z.record(z.string(), z.unknown()).describe("Its options with all defaults filled in."),
+  }),
+  data: z.object({
+    trainRows: count.describe("Rows to train on."),
+    evalRows: count.describe("Rows whose loss is evaluated; 0 without evaluation data."),
+    columns: z.array(z.string()).describe("Text columns in the order of their roles: anchor, positive, negatives."),
+  }),
+  model: z.object({
+    name: z.string().describe("Folder or hub identifier that it was loaded from."),
+    architecture: z.string().describe("For example BertModel."),
+    embeddingDimension: count.describe("Length of an embedding."),
+    parameterCount: count.describe("Number of trained weights."),
+  }),
+  device: z.string().describe("Execution provider of ONNX Runtime: cpu, webgpu or cuda."),
+  versions: z
+    .record(z.string(), z.string())
+    .describe("Versions of gradbank, Node, ONNX Runtime and the like, by name."),
+  maxSteps: count.describe("Updates of the whole run."),
+  batchesPerEpoch: count.describe("Batches of one pass over the data."),
+  updatesPerEpoch: count.describe("Updates of one pass over the data."),
+  warmupSteps: count.describe("Updates in which the learning rate rises."),
+});
+
+/** One update of the weights. */
+export const stepEndSchema = z.object({
+  type: z.literal("step-end"),
+  ...base,
+  epoch: z.number().describe("Passes over the data done, with a fraction."),
+  loss: measured.describe("Mean loss of the update's batches."),
+  learningRate: z.number().describe("Rate that the update used."),
+  gradNorm: measured.describe("L2 norm of all gradients before clipping."),
+  pairsPerSecond: z.number().describe("Training rows of the update, divided by its seconds."),
+  timings: z.record(z.string(), z.number()).describe("Milliseconds that the update spent, by phase."),
+});
+
+/** The Trainer's log entry: means since the last one. */
+export const logSchema = z.object({
+  type: z.literal("log"),
+  ...base,
+  epoch: z.number().describe("Passes over the data done, with a fraction."),
+  loss: measured.describe("Mean loss of the updates since the last entry."),
+  gradNorm: measured.describe("L2 norm of the last update's gradients before clipping."),
+  learningRate: z.number().describe("Rate that the last update used."),
+});
+
+/** An evaluation has ended. */
+export const evaluationEndSchema = z.object({
+  type: z.literal("evaluation-end"),
+  ...base,
+  epoch: z.number().describe("Passes over the data done, with a fraction."),
+  metrics: z.record(z.string(), measured).describe("The evaluator's numbers under its own names, and eval_loss."),
+  primaryMetric: z.string().optional().describe("Name of the metric that tells the better model."),
+  evalRuntime: z.number().describe("Seconds that the evaluation took."),
+});
+
+/** A checkpoint or the model itself lies completely on disk. */
+export const checkpointSavedSchema = z.object({
+  type: z.literal("checkpoint-saved"),
+  ...base,
+  epoch: z.number().describe("Passes over the data done, with a fraction."),
+  folder: z.string().describe("Where it was saved."),
+  isResumable: z.boolean().describe("Whether training can go on from it; false for a bare model."),
+});
+
+/** Something that a person should know and that did not stop the run. */
+export const warningSchema = z.object({
+  type: z.literal("warning"),
+  ...base,
+  code: z.string().describe("Stable name for programs."),
+  message: z.string(),
+  facts: z.record(z.string(), z.unknown()).optional().describe("The message's facts as values."),
+});
+
+/** The last event of every run, however it ended. */
+export const runEndSchema = z.object({
+  type: z.literal("run-end"),
+  ...base,
+  epoch: z.number().describe("Passes over the data done, with a fraction."),
+  reason: z
+    .enum(["completed", "interrupted", "failed"])
+    .describe("completed: all updates done; interrupted: stopped on request; failed: a run-error precedes."),
+  totals: z.object({
+    trainRuntime: z.number().describe("Seconds of the whole run, evaluations included."),
+    trainSamplesPerSecond: z.number().describe("Training rows divided by trainRuntime."),
+    trainStepsPerSecond: z.number().describe("Updates divided by trainRuntime."),
+    trainLoss: measured.describe("Mean loss of all updates."),
+  }),
+  modelFolder: z.string().optional().describe("Where the model was saved, when it was."),
+});
+
+/** The error that ends a run. */
+export const runErrorSchema = z.object({
+  type: z.literal("run-error"),
+  ...base,
+  name: z.string().describe("Class of the error."),
+  code: z.string().optional().describe("Stable name for programs, of a GradbankError."),
+  message: z.string(),
+  facts: z.record(z.string(), z.unknown()).optional().describe("The message's facts as values."),
+  stack: z.string().optional(),
+});
+
+/**
+ * One line of events.jsonl, the contract between the trainer and everything that watches it. Fields that a later
+ * writer adds are dropped when read; a new version of an event is a new `version`.
+ */
+export const trainingEventSchema = z.discriminatedUnion("type", [
+  runStartSchema,
+  stepEndSchema,
+  logSchema,
+  evaluationEndSchema,
+  checkpointSavedSchema,
+  warningSchema,
+  runEndSchema,
+  runErrorSchema,
+]);
+
+export type TrainingEvent = z.output<typeof trainingEventSchema>;
+export type TrainingEventType = TrainingEvent["type"];
+/** The event of one type, for example `EventOfType<"step-end">`. */
+export type EventOfType<Type extends TrainingEventType> = Extract<TrainingEvent, { type: Type }>;
+
+/**
+ * An event that happens now.
+ *
+ * @param step Updates done; 0 before the first.
+ * @param fields What this type of event carries.
+ * @param time Default: the present.
+ */
+export function createEvent<Type extends TrainingEventType>(
+  type: Type,
+  step: number,
+  fields: Omit<EventOfType<Type>, "type" | "version" | "time" | "step">,
+  time: Date = new Date(),
+): EventOfType<Type> {
+  return { type, version: 1, time: time.toISOString(), step, ...fields } as unknown as EventOfType<Type>;
+}
+
+/** One line of events.jsonl, without the line feed. Numbers that are not finite become strings. */
+export function encodeEvent(event: TrainingEvent): string {
+  return JSON.stringify(event, (_key, value: unknown) =>
+    typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
+  );
+}
+
+/** The JSON schema (draft 2020-12) of a line of events.jsonl, for readers in other languages. */
+export function eventJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(trainingEventSchema, { io: "input" });
+}
