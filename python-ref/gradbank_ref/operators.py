@@ -23,7 +23,7 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 
 def erf(x: Array) -> Array:
     """The error function, element by element."""
-    return _erf(x).astype(np.float64)
+    return np.asarray(_erf(x), dtype=np.float64)
 
 
 def gelu(x: Array) -> Array:

@@ -1,12 +1,18 @@
-import { type RandomArchitecture, Reference, type ReferenceLossOptions, type ReferenceModel } from "@gradbank/bridge";
+import {
+  compareStep,
+  type RandomArchitecture,
+  Reference,
+  type ReferenceLossOptions,
+  type ReferenceModel,
+} from "@gradbank/bridge";
 import {
   CachedMultipleNegativesRankingLoss,
   type Loss,
   MultipleNegativesRankingLoss,
   SentenceEncoder,
 } from "@gradbank/core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectClose, expectSameGradients } from "../support/gradient-comparison.ts";
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { expectEqualStages } from "../support/gradient-comparison.ts";
 import { sampleColumns, smallModel } from "../support/small-models.ts";
 
 let reference: Reference;
@@ -36,88 +42,29 @@ async function load(folder: string): Promise<Sides> {
   return { encoder, model };
 }
 
-/** One step on both sides, with the same token ids and, with dropout, the same masks. */
-async function compareStep(
+/** One step on both sides, with the same token ids and, with dropout, the same masks; every stage must be equal. */
+async function expectSameStep(
   { encoder, model }: Sides,
   loss: Loss,
   options: ReferenceLossOptions,
   texts: readonly (readonly string[])[],
   { dropout = false, gradientScale = 1 } = {},
 ): Promise<void> {
-  const columns = texts.map((column) => encoder.tokenize(column));
-  const key = dropout ? { seed: 11, step: 5 } : undefined;
-  const ours: { embeddings: Float32Array[]; gradients: Float32Array[]; replayed: Float32Array[] } = {
-    embeddings: [],
-    gradients: [],
-    replayed: [],
-  };
-  encoder.parameters.zeroGradients();
-  const value = await loss.forwardBackward(
+  const comparison = await compareStep({
     encoder,
-    { columns },
-    {
-      gradientScale,
-      dropout: key,
-      observer: {
-        onEmbeddings: (_, data) => void ours.embeddings.push(data.slice()),
-        onEmbeddingGradients: (_, data) => void ours.gradients.push(data.slice()),
-        onReplayedEmbeddings: (_, data) => void ours.replayed.push(data.slice()),
-      },
-    },
-  );
-
-  const theirs = await reference.lossStep({
+    reference,
     model,
-    loss: { class: loss.name as "MultipleNegativesRankingLoss", options },
-    scale: gradientScale,
-    columns: columns.map((tokens, column) => {
-      const rows = Int32Array.from(tokens.keys());
-      const length = Math.max(...tokens.map((sequence) => sequence.length));
-      const masks = key ? encoder.programs.dropoutMasks(key, column, rows, length) : {};
-      return {
-        tokens,
-        dropout: Object.fromEntries(
-          Object.entries(masks).map(([site, mask]) => [
-            site,
-            {
-              dtype: "uint8" as const,
-              shape: mask.shape.length === 2 ? [rows.length, length, mask.shape[1]!] : [...mask.shape],
-              data: mask.data as Uint8Array,
-            },
-          ]),
-        ),
-      };
-    }),
+    loss,
+    referenceLossOptions: options,
+    columns: texts.map((column) => encoder.tokenize(column)),
+    texts,
+    gradientScale,
+    ...(dropout ? { dropout: { seed: 11, step: 5 } } : {}),
   });
-
-  expect(Math.abs(value - theirs.loss), `loss ${value} instead of ${theirs.loss}`).toBeLessThanOrEqual(
-    1e-6 + 1e-5 * Math.abs(theirs.loss),
-  );
-  columns.forEach((_, column) => {
-    const embeddings = theirs.embeddings[column]!.data;
-    expectClose(
-      ours.embeddings[column]!,
-      embeddings,
-      1e-5 * rootMeanSquare(embeddings),
-      `embeddings of column ${column}`,
-    );
-    const gradients = theirs.embeddingGradients[column]!.data;
-    expectClose(
-      ours.gradients[column]!,
-      gradients,
-      1e-6 + 1e-4 * rootMeanSquare(gradients),
-      `embedding gradients of column ${column}`,
-    );
-    if (loss instanceof CachedMultipleNegativesRankingLoss)
-      expect(ours.replayed[column], `replayed embeddings of column ${column}`).toEqual(ours.embeddings[column]);
+  expectEqualStages(comparison, encoder, {
+    columns: texts.length,
+    isReplayed: loss instanceof CachedMultipleNegativesRankingLoss,
   });
-  expectSameGradients(encoder, theirs.parameterGradients);
-}
-
-function rootMeanSquare(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let index = 0; index < values.length; index++) sum += values[index]! ** 2;
-  return Math.sqrt(sum / values.length);
 }
 
 const architectures: readonly RandomArchitecture[] = ["bert", "roberta", "xlm-roberta", "mpnet", "distilbert"];
@@ -134,25 +81,25 @@ describe.each(architectures)("%s", (architecture) => {
   ])("%s", (_, columns) => {
     const texts = sampleColumns(7, columns);
     it.each([false, true])("MultipleNegativesRankingLoss, dropout %s", async (dropout) => {
-      await compareStep(sides, new MultipleNegativesRankingLoss(), {}, texts, { dropout });
+      await expectSameStep(sides, new MultipleNegativesRankingLoss(), {}, texts, { dropout });
     });
     it.each([false, true])("CachedMultipleNegativesRankingLoss, dropout %s", async (dropout) => {
       const loss = new CachedMultipleNegativesRankingLoss({ miniBatchSize: 3 });
-      await compareStep(sides, loss, { miniBatchSize: 3 }, texts, { dropout });
+      await expectSameStep(sides, loss, { miniBatchSize: 3 }, texts, { dropout });
     });
   });
 
   it("scales gradients for accumulation", async () => {
-    await compareStep(sides, new MultipleNegativesRankingLoss(), {}, sampleColumns(4, 2), { gradientScale: 1 / 4 });
+    await expectSameStep(sides, new MultipleNegativesRankingLoss(), {}, sampleColumns(4, 2), { gradientScale: 1 / 4 });
     const cached = new CachedMultipleNegativesRankingLoss({ miniBatchSize: 3 });
-    await compareStep(sides, cached, { miniBatchSize: 3 }, sampleColumns(4, 2), { gradientScale: 1 / 4 });
+    await expectSameStep(sides, cached, { miniBatchSize: 3 }, sampleColumns(4, 2), { gradientScale: 1 / 4 });
   });
 });
 
 describe("poolings and modules", () => {
   it.each(["mean", "cls", "max", "weightedmean", "lasttoken"] as const)("%s", async (pooling) => {
     const sides = await load(await smallModel(reference, "bert", { pooling, normalize: true, layers: 1 }));
-    await compareStep(sides, new MultipleNegativesRankingLoss(), {}, sampleColumns(6, 2));
+    await expectSameStep(sides, new MultipleNegativesRankingLoss(), {}, sampleColumns(6, 2));
   });
 });
 
@@ -185,8 +132,13 @@ describe("loss options", () => {
     ["all_negatives", { hardnessMode: "all_negatives" as const, hardnessStrength: 5 }, {}, {}],
   ])("%s", async (_, shared, own, theirs) => {
     const texts = sampleColumns(7, 4);
-    await compareStep(sides, new MultipleNegativesRankingLoss({ ...shared, ...own }), { ...shared, ...theirs }, texts);
-    await compareStep(
+    await expectSameStep(
+      sides,
+      new MultipleNegativesRankingLoss({ ...shared, ...own }),
+      { ...shared, ...theirs },
+      texts,
+    );
+    await expectSameStep(
       sides,
       new CachedMultipleNegativesRankingLoss({ ...shared, ...own, miniBatchSize: 2 }),
       { ...shared, ...theirs, miniBatchSize: 2 },
@@ -197,15 +149,15 @@ describe("loss options", () => {
 
   it("mini-batches by tokens", async () => {
     const loss = new CachedMultipleNegativesRankingLoss({ miniBatchNumTokens: 20 });
-    await compareStep(sides, loss, { miniBatchNumTokens: 20 }, sampleColumns(7, 2), { dropout: true });
+    await expectSameStep(sides, loss, { miniBatchNumTokens: 20 }, sampleColumns(7, 2), { dropout: true });
   });
 });
 
 describe("all-MiniLM-L6-v2", () => {
   it("agrees on pairs and triplets of ragged lengths, dropout off and on", async () => {
     const sides = await load(await reference.minilmFolder());
-    await compareStep(sides, new MultipleNegativesRankingLoss(), {}, sampleColumns(8, 2));
+    await expectSameStep(sides, new MultipleNegativesRankingLoss(), {}, sampleColumns(8, 2));
     const cached = new CachedMultipleNegativesRankingLoss({ miniBatchSize: 3 });
-    await compareStep(sides, cached, { miniBatchSize: 3 }, sampleColumns(8, 3), { dropout: true });
+    await expectSameStep(sides, cached, { miniBatchSize: 3 }, sampleColumns(8, 3), { dropout: true });
   });
 });

@@ -1,36 +1,42 @@
-import type { FloatTensor } from "@gradbank/bridge";
+import { compareTensor, relativeDifference, type StepComparison, shareOfTolerance } from "@gradbank/bridge";
 import type { SentenceEncoder } from "@gradbank/core";
 import { expect } from "vitest";
 
-/** Block of the model that a parameter belongs to: `encoder.layer.3`, `embeddings`, ... */
-function layerOf(name: string): string {
-  return /^(?:encoder|transformer)\.layer\.\d+/.exec(name)?.[0] ?? name.split(".")[0]!;
-}
-
 /**
- * Checks every parameter's gradient: |ours - reference| <= 1e-6 + 1e-4 x the root mean square of the gradients of the
- * parameter's layer. A scale of the layer is needed because some gradients are zero but for rounding (those of
- * attention key biases: softmax does not change when all scores of a row do). Rows of embedding tables that no text
- * reaches are exactly zero on both sides; they would dilute the scale and do not count in it.
+ * Checks that every stage of a step was compared and is equal; a message names the worst tensor of a stage that is not.
+ * The tolerances are those of `compareStep`.
  */
-export function expectSameGradients(encoder: SentenceEncoder, reference: Readonly<Record<string, FloatTensor>>): void {
-  expect(Object.keys(reference).sort()).toEqual([...encoder.trainedParameters].sort());
-  const layers = new Map<string, { squares: number; count: number }>();
-  for (const [name, { data }] of Object.entries(reference)) {
-    const layer = layers.get(layerOf(name)) ?? { squares: 0, count: 0 };
-    for (const value of data) {
-      layer.squares += value * value;
-      if (value !== 0) layer.count++;
-    }
-    layers.set(layerOf(name), layer);
+export function expectEqualStages(
+  comparison: StepComparison,
+  encoder: SentenceEncoder,
+  { columns, isReplayed }: { readonly columns: number; readonly isReplayed: boolean },
+): void {
+  const tensors = new Map(comparison.stages.map(({ stage, tensors }) => [stage, tensors]));
+  expect([...tensors.keys()]).toEqual([
+    "tokens",
+    "embeddings",
+    "loss",
+    "embedding-gradients",
+    ...(isReplayed ? ["replayed-embeddings"] : []),
+    "parameter-gradients",
+  ]);
+  for (const [stage, compared] of tensors)
+    if (stage !== "loss" && stage !== "parameter-gradients") expect(compared, stage).toHaveLength(columns);
+  const parameters = tensors.get("parameter-gradients")!;
+  expect(parameters.map(({ name }) => name).sort()).toEqual([...encoder.trainedParameters].sort());
+  for (const { stage, worst, equal } of comparison.stages) {
+    const { name, index, ours, theirs, difference, scale, tolerance } = worst;
+    expect(
+      equal,
+      `${stage}, ${name}[${index}]: ${ours} instead of ${theirs}, ${shareOfTolerance(worst)} times the tolerance ${tolerance}; difference ${difference}, relative ${relativeDifference(worst)} of ${scale}`,
+    ).toBe(true);
   }
-  for (const [name, { data }] of Object.entries(reference)) {
-    const { squares, count } = layers.get(layerOf(name))!;
-    const scale = Math.sqrt(squares / Math.max(count, 1));
-    // A comparison with nothing, or with zeros, would prove nothing.
-    expect(scale, `gradients of ${layerOf(name)}`).toBeGreaterThan(1e-6);
-    expectClose(encoder.parameters.gradient(name), data, 1e-6 + 1e-4 * scale, name);
+  // A comparison with nothing, or with zeros, would prove nothing.
+  for (const { name, scale, elements } of [...tensors.values()].flat()) {
+    expect(scale, `scale of ${name}`).toBeGreaterThan(1e-6);
+    expect(elements, `elements of ${name}`).toBeGreaterThan(0);
   }
+  expect(comparison.equal).toBe(true);
 }
 
 /** Checks that no element differs by more than `tolerance`; the message names the worst one. */
@@ -41,10 +47,9 @@ export function expectClose(
   what: string,
 ): void {
   expect(ours.length, `${what}: number of elements`).toBe(reference.length);
-  let [worst, index] = [0, 0];
-  for (let element = 0; element < ours.length; element++) {
-    const difference = Math.abs(ours[element]! - reference[element]!);
-    if (!(difference <= worst)) [worst, index] = [difference, element];
-  }
-  expect(worst, `${what}[${index}]: ${ours[index]} instead of ${reference[index]}`).toBeLessThanOrEqual(tolerance);
+  const { difference, index, equal } = compareTensor(what, ours, reference, { scale: 1, tolerance });
+  expect(
+    equal,
+    `${what}[${index}]: ${ours[index]} instead of ${reference[index]}, difference ${difference} above ${tolerance}`,
+  ).toBe(true);
 }

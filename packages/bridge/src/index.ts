@@ -1,3 +1,20 @@
+export {
+  type CompareStepOptions,
+  compareStep,
+  layerOfParameter,
+  type StageComparison,
+  type StepComparison,
+  type StepStage,
+  stepStages,
+} from "./compare-step.ts";
+export {
+  type ComparisonLimits,
+  compareTensor,
+  relativeDifference,
+  rootMeanSquare,
+  shareOfTolerance,
+  type TensorComparison,
+} from "./compare-tensor.ts";
 export { BridgeError, type BridgeErrorCode } from "./errors.ts";
 export { PythonServer, type PythonServerOptions } from "./python-server.ts";
 export { Reference } from "./reference.ts";

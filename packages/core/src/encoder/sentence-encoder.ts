@@ -1,6 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { Graph } from "@gradbank/graph";
-import { cosineSimilarity, dotScore, type Embeddings, normalizeEmbeddings, truncateEmbeddings } from "../embeddings.ts";
+import {
+  cosineSimilarity,
+  dotScore,
+  type Embeddings,
+  normalizeEmbeddings,
+  type SimilarityFunction,
+  truncateEmbeddings,
+} from "../embeddings.ts";
 import { ModelFolderError, OptionError } from "../errors.ts";
 import { type ResolveModelFolderOptions, resolveModelFolder } from "../model-folder/hub.ts";
 import { type ModelFolder, readModelFolder } from "../model-folder/read-model-folder.ts";

@@ -96,14 +96,15 @@ export class AdamW {
     const { data, gradients } = this.#parameters;
     const [first, second] = [this.#firstMoments, this.#secondMoments];
     for (const { start, end, decay } of this.#ranges) {
-      const keep = 1 - learningRate * decay;
+      // PyTorch rounds this factor, and the decayed weight, to single precision: on large weights a few updates show it.
+      const keep = Math.fround(1 - learningRate * decay);
       for (let index = start; index < end; index++) {
         const gradient = gradients[index]! * gradientScale;
         const m = beta1 * first[index]! + (1 - beta1) * gradient;
         const v = beta2 * second[index]! + (1 - beta2) * gradient * gradient;
         first[index] = m;
         second[index] = v;
-        data[index] = data[index]! * keep - (stepSize * m) / (Math.sqrt(v) / correction2 + epsilon);
+        data[index] = Math.fround(data[index]! * keep) - (stepSize * m) / (Math.sqrt(v) / correction2 + epsilon);
       }
     }
   }
