@@ -1,3 +1,4 @@
+export { EmbeddingBank, type EmbeddingBankOptions, type EmbeddingBankState } from "./bank/embedding-bank.ts";
 export { type Dataset, InMemoryDataset, renameColumns, selectColumns, selectRows } from "./data/dataset.ts";
 export { type DatasetFormat, type LoadDatasetOptions, loadDataset } from "./data/load-dataset.ts";
 export { trainTestSplit } from "./data/train-test-split.ts";
@@ -25,7 +26,7 @@ export {
   CachedMultipleNegativesRankingLoss,
   type CachedRankingLossOptions,
 } from "./loss/cached-multiple-negatives-ranking-loss.ts";
-export type { Batch, ForwardBackwardOptions, Loss, LossObserver } from "./loss/loss.ts";
+export type { Batch, ForwardBackwardOptions, Loss, LossDiagnostics, LossObserver } from "./loss/loss.ts";
 export { MultipleNegativesRankingLoss } from "./loss/multiple-negatives-ranking-loss.ts";
 export type {
   HardnessMode,

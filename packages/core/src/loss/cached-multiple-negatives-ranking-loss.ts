@@ -1,9 +1,13 @@
+import type { EmbeddingBank } from "../bank/embedding-bank.ts";
+import { sequenceKeys } from "../bank/sequence-key.ts";
 import type { DropoutKey } from "../encoder/dropout.ts";
 import type { SentenceEncoder } from "../encoder/sentence-encoder.ts";
 import { planMiniBatches } from "../encoder/token-batch.ts";
 import { OptionError } from "../errors.ts";
+import { BankReader } from "./bank-reader.ts";
 import { checkBatch } from "./batch-check.ts";
 import { ChunkedRankingLoss } from "./chunked-ranking-loss.ts";
+import { describeStep } from "./diagnostics.ts";
 import type { Batch, ForwardBackwardOptions, Loss } from "./loss.ts";
 import { rankingConfiguration } from "./ranking-configuration.ts";
 import { type RankingLossOptions, type ResolvedRankingOptions, resolveRankingOptions } from "./ranking-options.ts";
@@ -21,13 +25,15 @@ export interface CachedRankingLossOptions extends RankingLossOptions {
 /**
  * MultipleNegativesRankingLoss with GradCache (Gao et al., arXiv 2101.06983): encode all mini-batches without keeping
  * activations, differentiate the loss with respect to the embeddings, then encode each mini-batch again and
- * propagate its part of that gradient. The batch can be of any size; memory is that of one mini-batch.
+ * propagate its part of that gradient. The batch can be of any size; memory is that of one mini-batch. A bank on this loss is pull request 3612's variant.
  */
 export class CachedMultipleNegativesRankingLoss implements Loss {
   readonly name = "CachedMultipleNegativesRankingLoss";
   readonly options: ResolvedRankingOptions;
   readonly miniBatchSize: number;
   readonly miniBatchNumTokens: number | undefined;
+  readonly banks: readonly EmbeddingBank[];
+  readonly #reader: BankReader | undefined;
 
   /** @throws OptionError "invalid-option". */
   constructor(options: CachedRankingLossOptions = {}) {
@@ -37,10 +43,12 @@ export class CachedMultipleNegativesRankingLoss implements Loss {
       options.miniBatchNumTokens === undefined
         ? undefined
         : requirePositive("miniBatchNumTokens", options.miniBatchNumTokens);
+    this.banks = options.bank ? [options.bank] : [];
+    this.#reader = options.bank && new BankReader(options.bank, this.options);
   }
 
   get configuration(): Readonly<Record<string, unknown>> {
-    return rankingConfiguration(this.options, this);
+    return rankingConfiguration(this.options, this.banks[0], this);
   }
 
   async forwardBackward(encoder: SentenceEncoder, batch: Batch, options: ForwardBackwardOptions = {}): Promise<number> {
@@ -50,8 +58,15 @@ export class CachedMultipleNegativesRankingLoss implements Loss {
     const embeddings = await this.#embed(encoder, batch, plans, dropout);
     for (const [column, rowsOfColumn] of embeddings.entries()) observer?.onEmbeddings?.(column, rowsOfColumn);
 
-    const { loss, gradients } = await this.#lossStage(encoder).compute(embeddings, rows, this.miniBatchSize, true);
+    const keys = this.#reader ? batch.columns.map(sequenceKeys) : [];
+    const bank = await this.#reader?.view(encoder.programs, keys, encoder.dimension);
+    const { loss, gradients, vectors, positiveRank } = await this.#lossStage(encoder).compute(embeddings, rows, {
+      chunkSize: this.miniBatchSize,
+      withGradients: true,
+      bank,
+    });
     for (const [column, gradient] of gradients.entries()) observer?.onEmbeddingGradients?.(column, gradient);
+    observer?.onDiagnostics?.(describeStep(gradients, bank, positiveRank));
     if (gradientScale !== 1)
       for (const gradient of gradients)
         for (let index = 0; index < gradient.length; index++) gradient[index]! *= gradientScale;
@@ -70,13 +85,19 @@ export class CachedMultipleNegativesRankingLoss implements Loss {
       }
       if (replayed) observer?.onReplayedEmbeddings?.(column, replayed);
     }
+    this.banks[0]?.push({ rows, embeddings: vectors, keys });
     return loss;
+  }
+
+  onOptimizerStep(): void {
+    for (const bank of this.banks) bank.onOptimizerStep();
   }
 
   async evaluate(encoder: SentenceEncoder, batch: Batch): Promise<number> {
     const rows = checkBatch(this.name, batch);
     const embeddings = await this.#embed(encoder, batch, this.#plan(batch), undefined);
-    return (await this.#lossStage(encoder).compute(embeddings, rows, this.miniBatchSize, false)).loss;
+    const options = { chunkSize: this.miniBatchSize, withGradients: false };
+    return (await this.#lossStage(encoder).compute(embeddings, rows, options)).loss;
   }
 
   #plan(batch: Batch): Int32Array[][] {

@@ -1,11 +1,12 @@
-import { concat, Graph, gradients, multiply, reduceSum, type Value } from "@gradbank/graph";
+import { Graph, gradients, multiply, reduceSum } from "@gradbank/graph";
 import { describe, expect, it } from "vitest";
 import { EncoderPrograms } from "../encoder/encoder-programs.ts";
 import { Parameters } from "../encoder/parameters.ts";
 import { createOnnxRuntime } from "../runtime/onnx-runtime.ts";
+import { int32Tensor } from "../runtime/tensor.ts";
+import { sampleNumbers } from "./candidates.ts";
 import { ChunkedRankingLoss } from "./chunked-ranking-loss.ts";
-import { buildRankingRowLosses, similarityVectors } from "./ranking-graph.ts";
-import { declareRankingIndices, rankingIndices } from "./ranking-indices.ts";
+import { buildRankingRows, similarityVectors } from "./ranking-graph.ts";
 import { type RankingLossOptions, resolveRankingOptions } from "./ranking-options.ts";
 
 const [rows, dimension] = [4, 5];
@@ -134,7 +135,7 @@ describe("the loss stage, in single precision and in chunks of rows, has the gol
         const options = resolveRankingOptions(golden.options);
         const stage = new ChunkedRankingLoss(programs, options, dimension);
         const columns = columnsOf(golden).map((column) => Float32Array.from(column));
-        const { loss, gradients } = await stage.compute(columns, rows, chunk, true);
+        const { loss, gradients } = await stage.compute(columns, rows, { chunkSize: chunk, withGradients: true });
         expectClose(loss, golden.loss, 1e-6);
         // A probability is as exact as its logit: half a unit in the last place of `scale`, a few roundings deep.
         const rounding = 4 * 2 ** -24 * (options.scale + options.hardnessStrength);
@@ -144,7 +145,7 @@ describe("the loss stage, in single precision and in chunks of rows, has the gol
           if (first !== undefined)
             expect(Math.abs(gradients[column]![0]! - first)).toBeLessThanOrEqual(rounding * norm);
         });
-        expect((await stage.compute(columns, rows, chunk, false)).loss).toBe(loss);
+        expect((await stage.compute(columns, rows, { chunkSize: chunk, withGradients: false })).loss).toBe(loss);
       });
 });
 
@@ -158,24 +159,19 @@ async function computeInDoublePrecision(golden: Golden): Promise<{ loss: number;
   const columns = columnsOf(golden);
   const embeddings = columns.map((_, column) => graph.input(`column${column}`, "float64", ["rows", dimension]));
   const vectors = embeddings.map((value) => similarityVectors(options, value));
-  const [queries, ...documents] = vectors as [Value, Value, ...Value[]];
-  const indices = declareRankingIndices(graph, "rows", `${documents.length}*rows`);
-  const rowLosses = buildRankingRowLosses(options, {
-    ...indices,
-    anchors: queries,
-    positives: documents[0]!,
-    queries,
-    querySamples: indices.rowSamples,
-    documents: concat(documents as [Value, ...Value[]], 0),
-  });
-  const loss = multiply(reduceSum(rowLosses), 1 / rows);
+  const samples = graph.input("samples", "int32", ["rows"]);
+  const [queries, ...documents] = vectors.map((value) => ({ vectors: value, samples }));
+  const { losses } = buildRankingRows(options, { anchors: vectors[0]!, positives: vectors[1]!, samples }, [
+    { queries: queries!, documents },
+  ]);
+  const loss = multiply(reduceSum(losses), 1 / rows);
   const results = gradients([{ of: loss }], embeddings);
   const program = await createOnnxRuntime({ threads: 1 }).compile(graph, {
     loss,
     ...Object.fromEntries(results.map((value, column) => [`gradient${column}`, value])),
   });
   const outputs = await program.run({
-    ...rankingIndices(rows, documents.length),
+    samples: int32Tensor(sampleNumbers(0, rows), [rows]),
     ...Object.fromEntries(
       columns.map((data, column) => [
         `column${column}`,

@@ -1,3 +1,4 @@
+import type { EmbeddingBank } from "../bank/embedding-bank.ts";
 import type { DropoutKey } from "../encoder/dropout.ts";
 import type { SentenceEncoder } from "../encoder/sentence-encoder.ts";
 import type { TokenSequence } from "../encoder/token-batch.ts";
@@ -8,6 +9,27 @@ export interface Batch {
   readonly columns: readonly (readonly TokenSequence[])[];
 }
 
+/** Numbers about a step that cost little. */
+export interface LossDiagnostics {
+  /** Norm of the loss's gradient with respect to the queries' embeddings. */
+  readonly queryGradientNorm: number;
+  /** The same for all documents' embeddings. */
+  readonly documentGradientNorm: number;
+  /** Document norm over query norm: the paper's figure of balance. */
+  readonly gradientNormRatio: number;
+  /** About the bank, when there is one. */
+  readonly bank?: {
+    /** Rows that took part in the step. */
+    readonly rows: number;
+    /** Optimizer steps since the oldest of them entered. */
+    readonly oldestAge: number;
+    /** Documents that score higher than a row's positive, on average. */
+    readonly positiveRank: number;
+    /** Pairs of a row and a cached document that were taken out as duplicates. */
+    readonly maskedDuplicates: number;
+  };
+}
+
 /** What a loss shows of a step to whoever asks; all are flat `[rows, dimension]` in the order of the batch. */
 export interface LossObserver {
   /** Embeddings that the loss was computed from. */
@@ -16,6 +38,7 @@ export interface LossObserver {
   onEmbeddingGradients?(column: number, gradients: Float32Array): void;
   /** GradCache only: embeddings of the second pass, from which the weights' gradients come. */
   onReplayedEmbeddings?(column: number, embeddings: Float32Array): void;
+  onDiagnostics?(diagnostics: LossDiagnostics): void;
 }
 
 export interface ForwardBackwardOptions {
@@ -32,12 +55,16 @@ export interface Loss {
   readonly name: string;
   /** Options by sentence-transformers' names, for model cards and events. */
   readonly configuration: Readonly<Record<string, unknown>>;
+  /** Banks that the loss or what it wraps keeps: the trainer saves and restores them. */
+  readonly banks: readonly EmbeddingBank[];
   /**
    * Adds the gradient of the batch's loss to the encoder's gradients.
    * @returns the loss, a mean over rows.
    * @throws OptionError "invalid-input" for a batch that the loss cannot take.
    */
   forwardBackward(encoder: SentenceEncoder, batch: Batch, options?: ForwardBackwardOptions): Promise<number>;
-  /** The batch's loss without dropout; touches no gradient. */
+  /** To be called after each optimizer step; the trainer does. */
+  onOptimizerStep(): void;
+  /** The batch's loss without dropout; touches no gradient and no bank. */
   evaluate(encoder: SentenceEncoder, batch: Batch): Promise<number>;
 }

@@ -1,8 +1,10 @@
+import type { EmbeddingBank } from "../bank/embedding-bank.ts";
 import type { ResolvedRankingOptions } from "./ranking-options.ts";
 
 /** Options as sentence-transformers' `get_config_dict` names and orders them. */
 export function rankingConfiguration(
   options: ResolvedRankingOptions,
+  bank: EmbeddingBank | undefined,
   cached?: { miniBatchSize: number; miniBatchNumTokens: number | undefined },
 ): Record<string, unknown> {
   return {
@@ -16,5 +18,6 @@ export function rankingConfiguration(
     partition_mode: options.partitionMode,
     hardness_mode: options.hardnessMode,
     hardness_strength: options.hardnessStrength,
+    ...(bank ? { bank: bank.options } : {}),
   };
 }

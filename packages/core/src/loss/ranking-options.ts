@@ -1,3 +1,4 @@
+import type { EmbeddingBank } from "../bank/embedding-bank.ts";
 import { OptionError } from "../errors.ts";
 
 /** A direction in which samples are told apart. q = query (anchor), d = document (positive or negative). */
@@ -32,6 +33,8 @@ export interface RankingLossOptions {
   readonly hardnessMode?: HardnessMode | null;
   /** At least 0. Default 0, which switches hardness off. */
   readonly hardnessStrength?: number;
+  /** Embeddings of earlier batches as further candidates and rows (ContAccum, arXiv 2406.12356). Default: none. */
+  readonly bank?: EmbeddingBank;
 }
 
 /** Options with every value known. */

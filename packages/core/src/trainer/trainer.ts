@@ -238,6 +238,7 @@ class Run {
       return { gradNorm, learningRate };
     });
 
+    loss.onOptimizerStep();
     this.#step++;
     this.#epoch = epoch;
     const rows = group.reduce((count, batch) => count + batch.length, 0);

@@ -1,0 +1,182 @@
+import { Graph } from "@gradbank/graph";
+import type { EmbeddingBank, SlotRange } from "../bank/embedding-bank.ts";
+import type { EncoderPrograms } from "../encoder/encoder-programs.ts";
+import { float32Tensor, int32Tensor } from "../runtime/tensor.ts";
+import { candidateInputs, declareCandidates } from "./candidates.ts";
+import { buildPartitions, outOfSoftmax } from "./ranking-graph.ts";
+import type { ResolvedRankingOptions } from "./ranking-options.ts";
+import { nameSharedTexts } from "./text-names.ts";
+
+/** Blocks into which a bank's slots are cut: few enough to sum up, small enough to renew. */
+const mostBlocks = 128;
+const leastSlots = 128;
+
+/** Rows that are scored against a block at once. */
+const rowsAtOnce = 2048;
+
+/**
+ * For every cached query, the log-sum-exp of its logits over the bank, block by block of slots.
+ *
+ * Cached queries are rows of the loss, and their scores against cached documents do not change while both stay. Only
+ * what a push overwrote is computed again: O(capacity x batch) a step where computing all scores is O(capacity^2).
+ */
+export class BankPartitions {
+  readonly #programs: EncoderPrograms;
+  readonly #options: ResolvedRankingOptions;
+  readonly #bank: EmbeddingBank;
+  /** One a direction, `[slots, blocks]`. */
+  #tables: Float32Array[] = [];
+  #slotsPerBlock = 0;
+  #blocks = 0;
+  readonly #staleRows = new Set<number>();
+  readonly #staleBlocks = new Set<number>();
+  #pending: SlotRange[] = [];
+
+  constructor(programs: EncoderPrograms, options: ResolvedRankingOptions, bank: EmbeddingBank) {
+    this.#programs = programs;
+    this.#options = options;
+    this.#bank = bank;
+    if (bank.fill > 0) this.#pending.push({ start: 0, end: bank.fill });
+    bank.onWrite((written) => {
+      if (written.length === 0) {
+        this.#pending = [];
+        for (const table of this.#tables) table.fill(outOfSoftmax);
+      }
+      this.#pending.push(...written);
+    });
+  }
+
+  /** Number of blocks: the width of each table. */
+  get blocks(): number {
+    return this.#blocks;
+  }
+
+  /** Rows `start` to `end` of a direction's table, `[end - start, blocks]`, flat: a view, current after `update`. */
+  rows(direction: number, start: number, end: number): Float32Array {
+    return this.#tables[direction]!.subarray(start * this.#blocks, end * this.#blocks);
+  }
+
+  /** Brings the tables up to date with what was pushed since the last call. */
+  async update(): Promise<void> {
+    this.#allocate();
+    const { fill } = this.#bank;
+    for (const { start, end } of this.#pending)
+      for (let slot = start; slot < end; slot++) {
+        this.#staleRows.add(slot);
+        this.#staleBlocks.add(Math.floor(slot / this.#slotsPerBlock));
+      }
+    this.#pending = [];
+    if (this.#staleRows.size === 0) return;
+    const written = Int32Array.from(this.#staleRows).sort();
+    const everyRow = Int32Array.from({ length: fill }, (_, slot) => slot);
+    const used = Math.ceil(fill / this.#slotsPerBlock);
+    for (let block = 0; block < used; block++)
+      await this.#score(this.#staleBlocks.has(block) ? everyRow : written, block);
+    this.#staleRows.clear();
+    this.#staleBlocks.clear();
+  }
+
+  #allocate(): void {
+    if (this.#tables.length > 0) return;
+    const { slots } = this.#bank;
+    this.#slotsPerBlock = Math.max(leastSlots, Math.ceil(slots / mostBlocks));
+    this.#blocks = Math.ceil(slots / this.#slotsPerBlock);
+    this.#tables = this.#options.directions.map(() => new Float32Array(slots * this.#blocks).fill(outOfSoftmax));
+  }
+
+  /** Scores some rows against one block. */
+  async #score(rows: Int32Array, block: number): Promise<void> {
+    const bank = this.#bank;
+    const { dimension, columns, fill } = bank;
+    const start = block * this.#slotsPerBlock;
+    const end = Math.min(start + this.#slotsPerBlock, fill);
+    const keys = Array.from({ length: columns }, (_, column) => bank.keys(column));
+    const blockKeys = keys.map((column) => column.subarray(start, end));
+    const occupied = bank.occupied();
+    const samples = Int32Array.from({ length: end - start }, (_, index) =>
+      occupied[start + index] ? start + index : -1,
+    );
+    const names = bank.maskDuplicates
+      ? nameSharedTexts(
+          { keys: keys.slice(0, 2).map((column) => pick(column, rows)), samples: rows },
+          { keys: blockKeys, samples },
+        )
+      : undefined;
+    const candidates = candidateInputs(
+      "cached/",
+      {
+        rows: end - start,
+        vectors: keys.map((_, column) => bank.embeddings(column).subarray(start * dimension, end * dimension)),
+        samples,
+        texts: names?.candidates(blockKeys),
+      },
+      dimension,
+    );
+    const program = await this.#program(names !== undefined, samples.includes(-1));
+    for (let from = 0; from < rows.length; from += rowsAtOnce) {
+      const chunk = rows.subarray(from, from + rowsAtOnce);
+      const texts = names?.rows([0, 1].map((column) => pick(keys[column]!, chunk)));
+      const outputs = await program.run({
+        ...candidates,
+        anchors: float32Tensor(takeRows(bank.embeddings(0), chunk, dimension), [chunk.length, dimension]),
+        positives: float32Tensor(takeRows(bank.embeddings(1), chunk, dimension), [chunk.length, dimension]),
+        row_samples: int32Tensor(chunk, [chunk.length]),
+        ...(texts
+          ? {
+              anchor_texts: int32Tensor(texts[0]!, [chunk.length]),
+              positive_texts: int32Tensor(texts[1]!, [chunk.length]),
+            }
+          : {}),
+      });
+      this.#tables.forEach((table, direction) => {
+        const partitions = outputs[`partition${direction}`]!.data as Float32Array;
+        chunk.forEach((slot, index) => {
+          table[slot * this.#blocks + block] = partitions[index]!;
+        });
+      });
+    }
+  }
+
+  #program(texts: boolean, gaps: boolean) {
+    const { dimension, columns } = this.#bank;
+    const key = `bank-partitions/${dimension}/${columns}/${texts}/${gaps}/${JSON.stringify(this.#options)}`;
+    return this.#programs.compile(key, () => {
+      const graph = new Graph("bank_partitions");
+      const vector = (name: string) => graph.input(name, "float32", ["rows", dimension]);
+      const number = (name: string) => graph.input(name, "int32", ["rows"]);
+      const partitions = buildPartitions(
+        this.#options,
+        {
+          anchors: vector("anchors"),
+          positives: vector("positives"),
+          samples: number("row_samples"),
+          ...(texts ? { texts: { anchors: number("anchor_texts"), positives: number("positive_texts") } } : {}),
+        },
+        declareCandidates(
+          graph,
+          { prefix: "cached/", rows: "cached", documentColumns: columns - 1, texts, gaps },
+          dimension,
+        ),
+      );
+      return {
+        graph,
+        outputs: Object.fromEntries(partitions.map((value, direction) => [`partition${direction}`, value])),
+      };
+    });
+  }
+}
+
+function pick(values: Float64Array, rows: Int32Array): Float64Array {
+  return Float64Array.from(rows, (row) => values[row]!);
+}
+
+/** Rows of a matrix; a view where they lie one after another. */
+function takeRows(values: Float32Array, rows: Int32Array, width: number): Float32Array {
+  const [first, last] = [rows[0]!, rows.at(-1)!];
+  if (last - first === rows.length - 1) return values.subarray(first * width, (last + 1) * width);
+  const taken = new Float32Array(rows.length * width);
+  rows.forEach((row, index) => {
+    taken.set(values.subarray(row * width, (row + 1) * width), index * width);
+  });
+  return taken;
+}
