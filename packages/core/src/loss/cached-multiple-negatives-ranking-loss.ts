@@ -1,3 +1,4 @@
+import { type BankDrift, BankDriftProbe } from "../bank/bank-drift.ts";
 import type { EmbeddingBank } from "../bank/embedding-bank.ts";
 import { sequenceKeys } from "../bank/sequence-key.ts";
 import type { DropoutKey } from "../encoder/dropout.ts";
@@ -34,6 +35,7 @@ export class CachedMultipleNegativesRankingLoss implements Loss {
   readonly miniBatchNumTokens: number | undefined;
   readonly banks: readonly EmbeddingBank[];
   readonly #reader: BankReader | undefined;
+  readonly #drift: BankDriftProbe | undefined;
 
   /** @throws OptionError "invalid-option". */
   constructor(options: CachedRankingLossOptions = {}) {
@@ -45,6 +47,7 @@ export class CachedMultipleNegativesRankingLoss implements Loss {
         : requirePositive("miniBatchNumTokens", options.miniBatchNumTokens);
     this.banks = options.bank ? [options.bank] : [];
     this.#reader = options.bank && new BankReader(options.bank, this.options);
+    this.#drift = options.bank && new BankDriftProbe(options.bank);
   }
 
   get configuration(): Readonly<Record<string, unknown>> {
@@ -86,11 +89,16 @@ export class CachedMultipleNegativesRankingLoss implements Loss {
       if (replayed) observer?.onReplayedEmbeddings?.(column, replayed);
     }
     this.banks[0]?.push({ rows, embeddings: vectors, keys });
+    this.#drift?.remember(batch.columns[1]!, keys[1]!);
     return loss;
   }
 
   onOptimizerStep(): void {
     for (const bank of this.banks) bank.onOptimizerStep();
+  }
+
+  async measureBankDrift(encoder: SentenceEncoder): Promise<BankDrift | undefined> {
+    return this.#drift?.measure(encoder);
   }
 
   async evaluate(encoder: SentenceEncoder, batch: Batch): Promise<number> {

@@ -1,3 +1,4 @@
+import type { BankDrift } from "../bank/bank-drift.ts";
 import type { EmbeddingBank } from "../bank/embedding-bank.ts";
 import type { DropoutKey } from "../encoder/dropout.ts";
 import type { SentenceEncoder } from "../encoder/sentence-encoder.ts";
@@ -65,6 +66,8 @@ export interface Loss {
   forwardBackward(encoder: SentenceEncoder, batch: Batch, options?: ForwardBackwardOptions): Promise<number>;
   /** To be called after each optimizer step; the trainer does. */
   onOptimizerStep(): void;
+  /** How stale the loss's bank is; undefined without one, or while nothing can be measured. */
+  measureBankDrift(encoder: SentenceEncoder): Promise<BankDrift | undefined>;
   /** The batch's loss without dropout; touches no gradient and no bank. */
   evaluate(encoder: SentenceEncoder, batch: Batch): Promise<number>;
 }

@@ -1,4 +1,5 @@
 import { add, Graph, gradients, multiply, reduceSum, type Value } from "@gradbank/graph";
+import { type BankDrift, BankDriftProbe } from "../bank/bank-drift.ts";
 import type { EmbeddingBank } from "../bank/embedding-bank.ts";
 import { sequenceKeys } from "../bank/sequence-key.ts";
 import { buildColumn, buildParameterGradients, type EncoderModules } from "../encoder/encoder-graph.ts";
@@ -26,12 +27,14 @@ export class MultipleNegativesRankingLoss implements Loss {
   readonly options: ResolvedRankingOptions;
   readonly banks: readonly EmbeddingBank[];
   readonly #reader: BankReader | undefined;
+  readonly #drift: BankDriftProbe | undefined;
 
   /** @throws OptionError "invalid-option". */
   constructor(options: RankingLossOptions = {}) {
     this.options = resolveRankingOptions(options);
     this.banks = options.bank ? [options.bank] : [];
     this.#reader = options.bank && new BankReader(options.bank, this.options);
+    this.#drift = options.bank && new BankDriftProbe(options.bank);
   }
 
   get configuration(): Readonly<Record<string, unknown>> {
@@ -79,11 +82,16 @@ export class MultipleNegativesRankingLoss implements Loss {
     const positiveRank = ranks && ranks.reduce((sum, rank) => sum + rank, 0) / rows;
     observer?.onDiagnostics?.(describeStep(embeddingGradients, bank, positiveRank));
     this.banks[0]?.push({ rows, embeddings: perColumn("vectors"), keys });
+    this.#drift?.remember(batch.columns[1]!, keys[1]!);
     return Number(outputs.loss!.data[0]);
   }
 
   onOptimizerStep(): void {
     for (const bank of this.banks) bank.onOptimizerStep();
+  }
+
+  async measureBankDrift(encoder: SentenceEncoder): Promise<BankDrift | undefined> {
+    return this.#drift?.measure(encoder);
   }
 
   async evaluate(encoder: SentenceEncoder, batch: Batch): Promise<number> {

@@ -36,9 +36,12 @@ export const everyKindOfEvent: TrainingEvent[] = [
       gradNorm: Number.POSITIVE_INFINITY,
       pairsPerSecond: 101.5,
       timings: { encode: 12.25, optimizer: 3 },
+      gradientNorms: { queries: 0.5, documents: 0.75, ratio: 1.5 },
+      bank: { rows: 1024, oldestAge: 8, positiveRank: 2.5, maskedDuplicates: 3 },
     },
     time,
   ),
+  createEvent("bank-drift", 1, { rows: 32, meanCosine: 0.98, leastCosine: 0.9 }, time),
   createEvent("log", 5, { epoch: 5 / 88, loss: 1.25, gradNorm: 0.1 + 0.2, learningRate: 4e-5 }, time),
   createEvent(
     "evaluation-end",

@@ -117,6 +117,11 @@ export const trainingArgumentsSchema = z.strictObject({
     .describe(
       "Updates between two evaluations, or, below 1, their share of all updates, rounded up. Default: the same as loggingSteps.",
     ),
+  bankDriftSteps: interval
+    .optional()
+    .describe(
+      "Updates between two measurements of the bank's drift, or, below 1, their share of all updates. Default: the same as loggingSteps.",
+    ),
   evalOnStart: z.boolean().default(false).describe("Whether to evaluate before the first update. Default: false."),
 });
 

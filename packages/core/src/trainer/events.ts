@@ -54,6 +54,32 @@ export const stepEndSchema = z.object({
   gradNorm: measured.describe("L2 norm of all gradients before clipping."),
   pairsPerSecond: z.number().describe("Training rows of the update, divided by its seconds."),
   timings: z.record(z.string(), z.number()).describe("Milliseconds that the update spent, by phase."),
+  gradientNorms: z
+    .object({
+      queries: measured.describe("L2 norm of the loss's gradient with respect to the queries' embeddings."),
+      documents: measured.describe("The same for all documents' embeddings."),
+      ratio: measured.describe("Documents over queries; far from 1 is the imbalance that the dual bank prevents."),
+    })
+    .optional()
+    .describe("Of the update's last batch."),
+  bank: z
+    .object({
+      rows: count.describe("Cached rows that took part."),
+      oldestAge: count.describe("Updates since the oldest of them entered."),
+      positiveRank: measured.describe("Documents that score higher than a row's positive, on average."),
+      maskedDuplicates: count.describe("Pairs of a row and a cached document taken out as duplicates."),
+    })
+    .optional()
+    .describe("Of the update's last batch; absent while the bank is empty or warming up."),
+});
+
+/** How far cached embeddings have drifted from what the encoder gives now. */
+export const bankDriftSchema = z.object({
+  type: z.literal("bank-drift"),
+  ...base,
+  rows: count.describe("Cached documents that were encoded again."),
+  meanCosine: measured.describe("Mean cosine of a cached embedding and the same text's embedding now; 1 is no drift."),
+  leastCosine: measured.describe("The least of these cosines."),
 });
 
 /** The Trainer's log entry: means since the last one. */
@@ -129,6 +155,7 @@ export const runErrorSchema = z.object({
 export const trainingEventSchema = z.discriminatedUnion("type", [
   runStartSchema,
   stepEndSchema,
+  bankDriftSchema,
   logSchema,
   evaluationEndSchema,
   checkpointSavedSchema,

@@ -5,7 +5,7 @@ import type { DropoutKey } from "../encoder/dropout.ts";
 import type { SentenceEncoder } from "../encoder/sentence-encoder.ts";
 import { GradbankError, OptionError, TrainingError } from "../errors.ts";
 import type { Evaluator } from "../evaluation/evaluator.ts";
-import type { Batch, Loss } from "../loss/loss.ts";
+import type { Batch, Loss, LossDiagnostics, LossObserver } from "../loss/loss.ts";
 import { AdamW } from "../optimizer/adamw.ts";
 import { clipFactor, gradientNorm } from "../optimizer/gradient-norm.ts";
 import type { BatchSampler } from "../sampler/batch-sampler.ts";
@@ -22,6 +22,7 @@ import {
   epochAfterBatch,
   isEvaluationStep,
   isLoggingStep,
+  resolveSteps,
   type StepCounts,
 } from "./step-counts.ts";
 
@@ -149,6 +150,7 @@ class Run {
   readonly #total: Means = { loss: 0, updates: 0 };
   readonly #sinceLog: Means = { loss: 0, updates: 0 };
   readonly #evaluations: { step: number; metrics: Record<string, number> }[] = [];
+  readonly #bankDriftSteps: number;
   #evalSampler: BatchSampler | undefined;
   #step = 0;
   #epoch = 0;
@@ -177,6 +179,10 @@ class Run {
       epsilon: adamEpsilon,
       weightDecay,
     });
+    this.#bankDriftSteps = resolveSteps(
+      trainingArguments.bankDriftSteps ?? trainingArguments.loggingSteps,
+      counts.maxSteps,
+    );
     this.#learningRate = linearSchedule({ learningRate, warmupSteps: counts.warmupSteps, maxSteps: counts.maxSteps });
   }
 
@@ -220,10 +226,20 @@ class Run {
     const started = performance.now();
     encoder.parameters.zeroGradients();
     let sum = 0;
+    let diagnostics: LossDiagnostics | undefined;
+    const observer: LossObserver = {
+      onDiagnostics: (given) => {
+        diagnostics = given;
+      },
+    };
     for (const rows of group) {
       const batch = await this.#readBatch(this.#options.trainDataset, rows, timings);
       const value = await timed(timings, "gradients", () =>
-        loss.forwardBackward(encoder, batch, { gradientScale: 1 / group.length, dropout: this.#dropoutKey() }),
+        loss.forwardBackward(encoder, batch, {
+          gradientScale: 1 / group.length,
+          dropout: this.#dropoutKey(),
+          observer,
+        }),
       );
       this.#batches++;
       this.#requireFinite("loss", value, rows);
@@ -257,8 +273,13 @@ class Run {
       gradNorm,
       pairsPerSecond: rows / seconds,
       timings,
+      ...describeDiagnostics(diagnostics),
     });
     await this.#notify("onStepEnd", end);
+    if (loss.banks.length > 0 && this.#step % this.#bankDriftSteps === 0) {
+      const drift = await loss.measureBankDrift(encoder);
+      if (drift) this.#write("bank-drift", { ...drift });
+    }
     if (isLoggingStep(this.#step, this.#counts, this.#arguments)) {
       const { loss: total, updates } = this.#sinceLog;
       Object.assign(this.#sinceLog, { loss: 0, updates: 0 });
@@ -419,6 +440,17 @@ class Run {
   #notify(hook: keyof TrainerCallback, event?: TrainingEvent): Promise<void> {
     return notifyCallbacks(this.#callbacks, hook, this.#progress(), this.#control, event as never);
   }
+}
+
+function describeDiagnostics(
+  diagnostics: LossDiagnostics | undefined,
+): Pick<EventOfType<"step-end">, "gradientNorms" | "bank"> {
+  if (!diagnostics) return {};
+  const { queryGradientNorm, documentGradientNorm, gradientNormRatio, bank } = diagnostics;
+  return {
+    gradientNorms: { queries: queryGradientNorm, documents: documentGradientNorm, ratio: gradientNormRatio },
+    ...(bank ? { bank } : {}),
+  };
 }
 
 async function timed<Name extends string, Result>(
