@@ -48,7 +48,7 @@ describe("each option", () => {
       const stated = description.match(/Default: (.+)\.$/)?.[1];
       expect(stated, `${name}: ${description}`).toBeDefined();
       const actual = parseTrainingArguments({})[name as "seed"];
-      if (name === "evalSteps") expect(stated).toBe("the same as loggingSteps");
+      if (["evalSteps", "bankDriftSteps"].includes(name)) expect(stated).toBe("the same as loggingSteps");
       else if (typeof actual === "number") expect(Number(stated)).toBe(actual);
       else expect(stated).toBe(String(actual));
     },

@@ -124,7 +124,7 @@ describe("a disk that takes no more", () => {
       let error: TrainingError;
       try {
         limit(size + 50);
-        error = errorOf(() => log.append(everyKindOfEvent[6]!));
+        error = errorOf(() => log.append(everyKindOfEvent.find(({ type }) => type === "run-end")!));
       } finally {
         limit("unlimited");
       }
