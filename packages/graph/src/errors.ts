@@ -42,3 +42,12 @@ export class GraphError extends GradbankError {
     super(code, message, facts, options);
   }
 }
+
+/** Thrown by an operator's `infer`; the graph adds node, operator and shapes to the message. */
+export class OperatorFailure extends Error {
+  readonly code: GraphErrorCode;
+  constructor(code: GraphErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,6 +1,6 @@
 import type { DataType, TensorData } from "./data-type.ts";
-import { GraphError } from "./errors.ts";
-import { type AnyOperator, type Attributes, OperatorFailure } from "./operator.ts";
+import { GraphError, OperatorFailure } from "./errors.ts";
+import type { AnyOperator, Attributes } from "./operator.ts";
 import { canonicalDimension, type Dimension, elementCount, formatShape, type Shape } from "./shape.ts";
 
 /** Element type and shape of a tensor. */

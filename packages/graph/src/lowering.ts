@@ -1,6 +1,5 @@
 import type { DataType, TensorData } from "./data-type.ts";
 import { GraphError } from "./errors.ts";
-import type { Graph } from "./graph.ts";
 import { type Dimension, dimensionTerms, formatShape, type Shape } from "./shape.ts";
 
 /** ONNX Runtime's execution providers that graphs are lowered for. They differ in the operators they have. */
@@ -42,6 +41,13 @@ interface EmitOptions {
   readonly outputs?: readonly string[];
 }
 
+/** Where a lowering finds out what its graph's symbols stand for. */
+export interface SymbolSource {
+  readonly name: string;
+  /** The input that has this symbol as one of its dimensions, with the axis. */
+  findSymbol(symbol: string): { readonly input: { readonly name: string }; readonly axis: number } | undefined;
+}
+
 /** Collects the ONNX nodes of one graph for one execution provider. Operators' `lower` writes to it. */
 export class Lowering {
   readonly provider: ExecutionProvider;
@@ -49,13 +55,13 @@ export class Lowering {
   readonly initializers = new Map<string, OnnxTensor>();
   /** Inputs of the graph whose run-time shape is read. */
   readonly shapeSources = new Set<string>();
-  readonly #graph: Graph;
+  readonly #graph: SymbolSource;
   readonly #emitted = new Map<string, string>();
   #scope = "";
   #backwardOf: string | undefined;
   #count = 0;
 
-  constructor(graph: Graph, provider: ExecutionProvider) {
+  constructor(graph: SymbolSource, provider: ExecutionProvider) {
     this.#graph = graph;
     this.provider = provider;
   }

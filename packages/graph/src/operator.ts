@@ -1,19 +1,9 @@
-import type { GraphErrorCode } from "./errors.ts";
 import type { TensorType, Value } from "./graph.ts";
 import type { Lowering } from "./lowering.ts";
 
 /** Settings of a node that are not tensors. */
 // biome-ignore lint/suspicious/noExplicitAny: each operator declares the type of its own attributes.
 export type Attributes = Record<string, any>;
-
-/** Thrown by an operator's `infer`; the graph adds node, operator and shapes to the message. */
-export class OperatorFailure extends Error {
-  readonly code: GraphErrorCode;
-  constructor(code: GraphErrorCode, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 /** What a vector-Jacobian product may look at. */
 export interface GradientContext<A extends Attributes> {

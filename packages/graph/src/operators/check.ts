@@ -1,6 +1,7 @@
 import { isFloating } from "../data-type.ts";
+import { OperatorFailure } from "../errors.ts";
 import type { TensorType } from "../graph.ts";
-import { OperatorFailure } from "../operator.ts";
+
 import { type Dimension, formatShape } from "../shape.ts";
 
 /** Refuses inputs that are not floating-point. */

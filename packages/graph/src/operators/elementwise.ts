@@ -1,6 +1,6 @@
-import { GraphError } from "../errors.ts";
+import { GraphError, OperatorFailure } from "../errors.ts";
 import type { TensorType, Value } from "../graph.ts";
-import { type Attributes, type Operator, OperatorFailure } from "../operator.ts";
+import type { Attributes, Operator } from "../operator.ts";
 import { broadcastShapes } from "../shape.ts";
 import { requireFloating, requireSameDataType } from "./check.ts";
 import { sumToShape } from "./reduction.ts";

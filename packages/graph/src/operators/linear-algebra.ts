@@ -1,6 +1,7 @@
+import { OperatorFailure } from "../errors.ts";
 import type { TensorType, Value } from "../graph.ts";
 import { float, int, ints, type Lowering } from "../lowering.ts";
-import { type Operator, OperatorFailure } from "../operator.ts";
+import type { Operator } from "../operator.ts";
 import { broadcastShapes, type Shape } from "../shape.ts";
 import { requireEqual, requireFloating, requireRank, requireSameDataType } from "./check.ts";
 import { reduceSum, sumToShape } from "./reduction.ts";

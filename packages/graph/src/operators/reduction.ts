@@ -1,6 +1,7 @@
+import { OperatorFailure } from "../errors.ts";
 import type { TensorType, Value } from "../graph.ts";
 import { int, type Lowering } from "../lowering.ts";
-import { type LoweredNode, type Operator, OperatorFailure } from "../operator.ts";
+import type { LoweredNode, Operator } from "../operator.ts";
 import { type Dimension, type Shape, sameShape } from "../shape.ts";
 import { normalizeAxis, requireFloating } from "./check.ts";
 import { divide, exp, multiply, subtract } from "./elementwise.ts";

@@ -1,8 +1,9 @@
 import type { DataType } from "../data-type.ts";
+import { OperatorFailure } from "../errors.ts";
 import type { TensorType, Value } from "../graph.ts";
 import { int } from "../lowering.ts";
 import { onnxDataType } from "../onnx-data-type.ts";
-import { type Operator, OperatorFailure } from "../operator.ts";
+import type { Operator } from "../operator.ts";
 import { broadcastShapes, formatShape, sameShape } from "../shape.ts";
 import { normalizeAxis, requireFloating, requireSameDataType } from "./check.ts";
 import type { Operand } from "./elementwise.ts";

@@ -1,7 +1,8 @@
 import type { DataType } from "../data-type.ts";
+import { OperatorFailure } from "../errors.ts";
 import type { Graph, TensorType, Value } from "../graph.ts";
 import { int, ints } from "../lowering.ts";
-import { type Operator, OperatorFailure } from "../operator.ts";
+import type { Operator } from "../operator.ts";
 import {
   addDimensions,
   broadcastShapes,
