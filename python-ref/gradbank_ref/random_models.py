@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import transformers
+from filelock import FileLock
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -60,6 +61,13 @@ def make_random_model(description: RandomModel, folder: Path) -> bool:
     A stamp file beside the folder (``<folder>.stamp.json``) says what the folder holds.
     """
     _check(description)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Test files that run side by side ask for the same models: the first makes them, the others wait.
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        return _make(description, folder)
+
+
+def _make(description: RandomModel, folder: Path) -> bool:
     stamp_file = folder.with_name(folder.name + ".stamp.json")
     stamp = description.stamp()
     if folder.exists():
@@ -72,7 +80,6 @@ def make_random_model(description: RandomModel, folder: Path) -> bool:
             return False
         shutil.rmtree(folder)
     stamp_file.unlink(missing_ok=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         finished = _write(description, Path(temporary))
         finished.rename(folder)

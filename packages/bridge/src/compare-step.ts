@@ -38,7 +38,7 @@ export interface StepComparison {
 
 export interface CompareStepOptions {
   readonly encoder: SentenceEncoder;
-  readonly reference: Reference;
+  readonly reference: Pick<Reference, "lossStep" | "tokenize">;
   /**
    * The reference's model, with the encoder's weights. In float64 what is compared is our rounding alone; in float32
    * torch rounds as much as we do, and the two together can exceed a tolerance.

@@ -85,9 +85,9 @@ export interface DropoutSite {
 /** Token ids of texts, special tokens included, one row a text, without padding. */
 export type TokenRows = readonly ArrayLike<number | bigint>[];
 
-/** A loss of sentence-transformers and its keyword arguments in camelCase. */
+/** A loss of sentence-transformers, or that of its pull request 3612, and its keyword arguments in camelCase. */
 export interface ReferenceLoss {
-  readonly class: "MultipleNegativesRankingLoss" | "CachedMultipleNegativesRankingLoss";
+  readonly class: "MultipleNegativesRankingLoss" | "CachedMultipleNegativesRankingLoss" | "PullRequest3612";
   readonly options?: ReferenceLossOptions;
 }
 
@@ -103,6 +103,38 @@ export interface ReferenceLossOptions {
   readonly miniBatchSize?: number;
   /** Cached loss only. */
   readonly miniBatchNumTokens?: number | null;
+  /** Pull request 3612 only: cache batches. Default: false. */
+  readonly useContAccum?: boolean;
+  /** Pull request 3612 only: batches kept; at least 1 with `useContAccum`. */
+  readonly cacheSize?: number;
+  /** Pull request 3612 only: keep them over optimizer steps. Default: false. */
+  readonly prevCache?: boolean;
+}
+
+/** Options of the written-out loss with a bank; those left out have sentence-transformers' defaults. */
+export interface ContAccumOptions
+  extends Omit<
+    ReferenceLossOptions,
+    "miniBatchSize" | "miniBatchNumTokens" | "useContAccum" | "cacheSize" | "prevCache"
+  > {
+  /** Cached queries are rows of the loss. Default: true. */
+  readonly cacheQueries?: boolean;
+  /** A row weighs 1 / (rows of the loss) with "all", 1 / (rows of the batch) with "current". Default: "all". */
+  readonly rowWeighting?: "all" | "current";
+}
+
+/** Cached rows, as a loss sees them in one step. */
+export interface ReferenceBank {
+  /** Embeddings of each column, [rows, dimension]: normalised where the similarity is cosine. */
+  readonly columns: readonly FloatTensor[];
+  /**
+   * Whole numbers that name the texts of each column, equal ones for equal texts: duplicates of a row's own texts are
+   * then taken out where the row or the candidate is cached. Default: none is.
+   */
+  readonly texts?: {
+    readonly batch: readonly ArrayLike<number>[];
+    readonly bank: readonly ArrayLike<number>[];
+  };
 }
 
 /** One column of a loss step. */
@@ -122,6 +154,12 @@ export interface LossStepOptions {
   readonly scale?: number;
   /** Tensors to send back. Default: all. */
   readonly outputs?: readonly ("embeddings" | "embedding_gradients" | "parameter_gradients")[];
+}
+
+/** A step of the written-out loss with a bank, on a model's embeddings. */
+export interface ContAccumStepOptions extends Omit<LossStepOptions, "loss"> {
+  readonly bank: ReferenceBank;
+  readonly options?: ContAccumOptions;
 }
 
 /** Stages of a loss step. What `outputs` left out is empty. */
@@ -165,6 +203,8 @@ export interface ReferenceTrainOptions {
   readonly maxLength?: number;
   /** Default: "eager". */
   readonly attention?: "eager" | "sdpa";
+  /** Send the weights after every optimizer step: for small models. Default: false. */
+  readonly everyStep?: boolean;
   /** Milliseconds. Default: an hour. */
   readonly timeout?: number;
 }
@@ -178,6 +218,8 @@ export interface ReferenceTrainResult {
   readonly batchLosses: readonly number[];
   /** Final weights by the parameter's name. */
   readonly parameters: Readonly<Record<string, FloatTensor>>;
+  /** The same after every optimizer step; empty without `everyStep`. */
+  readonly stepParameters: readonly Readonly<Record<string, FloatTensor>>[];
 }
 
 /** Data of an information retrieval evaluation. */

@@ -3,12 +3,15 @@ import { PythonServer, type PythonServerOptions } from "./python-server.ts";
 import type {
   BenchmarkOptions,
   BenchmarkRound,
+  ContAccumOptions,
+  ContAccumStepOptions,
   DropoutSite,
   LoadModelOptions,
   LossStepOptions,
   LossStepResult,
   PythonInformation,
   RandomModelOptions,
+  ReferenceBank,
   ReferenceLoss,
   ReferenceModel,
   ReferenceTrainOptions,
@@ -187,13 +190,26 @@ export class Reference {
    * One forward and backward pass of a real loss. Without dropout masks the model runs in eval mode; with them, every
    * dropout call takes its mask.
    */
-  async lossStep({ model, loss, columns, scale, outputs }: LossStepOptions): Promise<LossStepResult> {
-    const inputs: Record<string, Tensor> = {};
+  async lossStep({ loss, ...step }: LossStepOptions): Promise<LossStepResult> {
+    return await this.#lossStep(step, lossParameter(loss), {});
+  }
+
+  /** One forward and backward pass of the written-out loss with a bank, on a model's embeddings; otherwise `lossStep`. */
+  async contAccumStep({ bank, options = {}, ...step }: ContAccumStepOptions): Promise<LossStepResult> {
+    return await this.#lossStep(step, { class: "ContAccum", options: snakeCaseKeys(options) }, bankTensors(bank));
+  }
+
+  async #lossStep(
+    { model, columns, scale, outputs }: Omit<LossStepOptions, "loss">,
+    loss: Record<string, unknown>,
+    bank: Tensors,
+  ): Promise<LossStepResult> {
+    const inputs: Record<string, Tensor> = { ...bank };
     columns.forEach(({ tokens, dropout = {} }, column) => {
       Object.assign(inputs, withPrefix(tokenTensors(tokens), `column${column}.`));
       Object.assign(inputs, withPrefix(dropout, `column${column}.dropout.`));
     });
-    const parameters = { model: handleOf(model), loss: lossParameter(loss), columns: columns.length, scale, outputs };
+    const parameters = { model: handleOf(model), loss, columns: columns.length, scale, outputs };
     const { result, tensors } = await this.#server.request("loss_step", parameters, inputs);
     const ofColumns = (name: string) =>
       columns.map((_, column) => tensors[`column${column}.${name}`] as FloatTensor).filter(Boolean);
@@ -215,9 +231,27 @@ export class Reference {
     columns: readonly FloatTensor[],
     dtype?: "float32" | "float64",
   ): Promise<{ loss: number; gradients: FloatTensor[] }> {
-    const inputs = Object.fromEntries(columns.map((tensor, column) => [`column${column}`, tensor]));
+    const inputs = numbered("column", columns);
     const parameters = { loss: lossParameter(loss), dtype };
     const { result, tensors } = await this.#server.request("embedding_loss", parameters, inputs);
+    return {
+      loss: result.loss as number,
+      gradients: columns.map((_, column) => tensors[`gradient${column}`] as FloatTensor),
+    };
+  }
+
+  /** The written-out loss of given embeddings with a frozen bank, and its gradients, one a column, in float64. */
+  async contAccumLoss(
+    columns: readonly FloatTensor[],
+    bank: ReferenceBank | undefined,
+    options: ContAccumOptions = {},
+  ): Promise<{ loss: number; gradients: FloatTensor[] }> {
+    const inputs = { ...numbered("column", columns), ...(bank ? bankTensors(bank) : {}) };
+    const { result, tensors } = await this.#server.request(
+      "contaccum_loss",
+      { options: snakeCaseKeys(options) },
+      inputs,
+    );
     return {
       loss: result.loss as number,
       gradients: columns.map((_, column) => tensors[`gradient${column}`] as FloatTensor),
@@ -242,6 +276,9 @@ export class Reference {
       logHistory: result.log_history as Record<string, number>[],
       batchLosses: result.batch_losses as number[],
       parameters: withoutPrefix(tensors, "parameters."),
+      stepParameters: options.everyStep
+        ? Array.from({ length: result.steps as number }, (_, step) => withoutPrefix(tensors, `steps.${step}.`))
+        : [],
     };
   }
 
@@ -341,12 +378,25 @@ function tokenTensors(rows: TokenRows): { input_ids: TensorOf<"int64">; lengths:
   const ids = rows.flatMap((row) => Array.from(row, BigInt));
   return {
     input_ids: { dtype: "int64", shape: [ids.length], data: BigInt64Array.from(ids) },
-    lengths: {
-      dtype: "int64",
-      shape: [rows.length],
-      data: BigInt64Array.from(rows, (row) => BigInt(row.length)),
-    },
+    lengths: numbersTensor(rows.map((row) => row.length)),
   };
+}
+
+function bankTensors({ columns, texts }: ReferenceBank): Record<string, Tensor> {
+  const names = (prefix: string, values: readonly ArrayLike<number>[]) =>
+    Object.fromEntries(values.map((column, index) => [`${prefix}${index}.texts`, numbersTensor(column)]));
+  return {
+    ...numbered("bank", columns),
+    ...(texts ? { ...names("column", texts.batch), ...names("bank", texts.bank) } : {}),
+  };
+}
+
+function numbered(prefix: string, columns: readonly FloatTensor[]): Record<string, Tensor> {
+  return Object.fromEntries(columns.map((tensor, column) => [`${prefix}${column}`, tensor]));
+}
+
+function numbersTensor(values: ArrayLike<number>): TensorOf<"int64"> {
+  return { dtype: "int64", shape: [values.length], data: BigInt64Array.from(Array.from(values, BigInt)) };
 }
 
 function bytesTensor(data: Uint8Array): TensorOf<"uint8"> {
