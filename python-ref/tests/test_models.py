@@ -55,7 +55,7 @@ def test_make_model_skips_what_is_there_and_replaces_what_differs(client: Client
     assert client("make_model", **parameters).result["created"] is True
     again = load_file(folder / "model.safetensors")
     assert all(np.array_equal(first[name], again[name]) for name in first)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["small", "small.stamp.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small", "small.lock", "small.stamp.json"]
 
 
 def test_make_model_leaves_foreign_folders_alone(client: Client, tmp_path: Path) -> None:
