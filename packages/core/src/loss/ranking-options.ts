@@ -79,6 +79,11 @@ export function resolveRankingOptions(options: RankingLossOptions): ResolvedRank
   if (hardnessMode !== null) requireOneOf("hardnessMode", hardnessMode, hardnessModes);
   if (!(hardnessStrength >= 0) || !Number.isFinite(hardnessStrength))
     refuse("hardnessStrength", hardnessStrength, "it must be a number of at least 0");
+  if (hardnessMode !== null && hardnessStrength === 0)
+    process.emitWarning(
+      `hardnessMode is "${hardnessMode}" but hardnessStrength is 0, so no negative is made harder. Set hardnessStrength above 0.`,
+      { code: "GRADBANK_NO_HARDNESS" },
+    );
   return { scale, similarityFunction, directions, partitionMode, hardnessMode, hardnessStrength };
 }
 
