@@ -31,7 +31,7 @@ describe("quickstart", () => {
       ..."quickstart --model m --data d.csv --output-dir o --max-steps 7 --batch-size 64 --mini-batch-size 16".split(
         " ",
       ),
-      ..."--learning-rate 2e-5 --train-pairs 1000 --threads 3 --no-parity --json".split(" "),
+      ..."--bank-capacity 512 --learning-rate 2e-5 --train-pairs 1000 --threads 3 --no-parity --json".split(" "),
     );
     expect(asked).toEqual([
       {
@@ -41,6 +41,7 @@ describe("quickstart", () => {
         maxSteps: 7,
         batchSize: 64,
         miniBatchSize: 16,
+        bankCapacity: 512,
         learningRate: 2e-5,
         trainPairs: 1000,
         threads: 3,
@@ -50,7 +51,7 @@ describe("quickstart", () => {
     ]);
   });
 
-  it.each(["--max-steps", "--batch-size", "--mini-batch-size", "--train-pairs", "--threads"])(
+  it.each(["--max-steps", "--batch-size", "--mini-batch-size", "--bank-capacity", "--train-pairs", "--threads"])(
     "refuses what is no count for %s",
     async (option) => {
       for (const value of ["0", "-1", "1.5", "many", "", "1e3", "99999999999"]) {

@@ -67,6 +67,10 @@ function createProgram(actions: CommandLineActions, setExitCode: (code: ExitCode
         .argParser(parseCount),
     )
     .addOption(
+      option("--bank-capacity <rows>", "embeddings of earlier batches kept as further negatives (ContAccum)", "no bank") //
+        .argParser(parseCount),
+    )
+    .addOption(
       option("--learning-rate <rate>", "highest learning rate", formatMagnitude(quickstartDefaults.learningRate)) //
         .argParser(parseRate),
     )

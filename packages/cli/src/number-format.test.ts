@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { formatAmount, formatChange, formatCount, formatMagnitude, formatSeconds } from "./number-format.ts";
+import {
+  formatAmount,
+  formatChange,
+  formatCount,
+  formatMagnitude,
+  formatMegabytes,
+  formatSeconds,
+} from "./number-format.ts";
 
 it.each([
   [0, "0 s"],
@@ -48,4 +55,11 @@ it.each([
 
 it("formats changes with their sign, and none for one that rounds to nothing", () => {
   expect([0.06954, -0.01, 0, -0.00004].map(formatChange)).toEqual(["+0.0695", "-0.0100", "+0.0000", "+0.0000"]);
+});
+
+it.each([
+  [3_167_232, "3.2 MB"],
+  [812_646_400, "813 MB"],
+])("formats %s bytes", (bytes, expected) => {
+  expect(formatMegabytes(bytes)).toBe(expected);
 });

@@ -30,3 +30,9 @@ export function formatChange(value: number): string {
   if (Number(rounded) === 0) return "+0.0000";
   return value < 0 ? rounded : `+${rounded}`;
 }
+
+/** Bytes as megabytes: `3.2 MB`. */
+export function formatMegabytes(bytes: number): string {
+  const megabytes = bytes / 1e6;
+  return `${megabytes.toFixed(megabytes < 10 ? 1 : 0)} MB`;
+}

@@ -14,6 +14,8 @@ export interface QuickstartOptions {
   readonly batchSize: number;
   /** Rows encoded at once. */
   readonly miniBatchSize: number;
+  /** Rows of earlier batches that serve as further negatives; undefined: no bank. */
+  readonly bankCapacity: number | undefined;
   /** Highest learning rate. */
   readonly learningRate: number;
   /** Most pairs to train on. */
@@ -34,6 +36,7 @@ export const quickstartDefaults: QuickstartOptions = {
   maxSteps: undefined,
   batchSize: 128,
   miniBatchSize: 32,
+  bankCapacity: undefined,
   learningRate: 1e-4,
   trainPairs: 5120,
   threads: availableParallelism(),

@@ -3,6 +3,7 @@ import { BridgeError, Reference } from "@gradbank/bridge";
 import {
   CachedMultipleNegativesRankingLoss,
   countSteps,
+  EmbeddingBank,
   parseTrainingArguments,
   Trainer,
   type TrainerCallback,
@@ -101,8 +102,13 @@ async function trainAndSave(work: Work): Promise<ExitCode> {
   const { reporter, interruption } = surroundings;
   const { encoder } = model;
   const metric = data.task.evaluator.primaryMetric;
-  const loss = new CachedMultipleNegativesRankingLoss({ miniBatchSize: options.miniBatchSize });
-  const parity = await compareWithPython(work, loss);
+  const { miniBatchSize, bankCapacity } = options;
+  // sentence-transformers has no bank: what is compared with it is the same loss without one.
+  const parity = await compareWithPython(work, new CachedMultipleNegativesRankingLoss({ miniBatchSize }));
+  const loss = new CachedMultipleNegativesRankingLoss({
+    miniBatchSize,
+    ...(bankCapacity === undefined ? {} : { bank: new EmbeddingBank({ capacity: bankCapacity }) }),
+  });
 
   const trainingArguments = parseTrainingArguments({
     outputDir: run.folder,

@@ -131,6 +131,17 @@ describe("TextReporter", () => {
     expect(told.length).toBe(11);
   });
 
+  it("tells how large a bank is before the first step, and how full it was in each", () => {
+    const bank = { rows: 256, oldestAge: 2, positiveRank: 1, maskedDuplicates: 0 };
+    const { out } = tell([
+      { ...sampleRunStart, banks: [{ capacity: 1024, bytes: 3_167_232 }] },
+      sampleEvaluation(0, 0.5),
+      { ...sampleStep(1), bank },
+    ]);
+    expect(out()).toContain("\n  bank of 1,024 rows a column as further negatives, 3.2 MB\n");
+    expect(out()).toMatch(/step 1 of 2 .* {2}bank 256 {2}learning rate/);
+  });
+
   it("tells what was not equal, and that training goes on", () => {
     const worst = { ...sampleTensor, difference: 1, equal: false };
     const stage = { stage: "parameter-gradients", worst, equal: false } as const;

@@ -1,6 +1,13 @@
 import type { EventOfType } from "@gradbank/core";
 import { describeError } from "./error-report.ts";
-import { formatAmount, formatChange, formatCount, formatMagnitude, formatSeconds } from "./number-format.ts";
+import {
+  formatAmount,
+  formatChange,
+  formatCount,
+  formatMagnitude,
+  formatMegabytes,
+  formatSeconds,
+} from "./number-format.ts";
 import { describeStage, parityHeadings, parityRow } from "./parity-table.ts";
 import { ProgressLine } from "./progress-line.ts";
 import type { QuickstartEvent, ReportedEvent, Reporter } from "./quickstart-events.ts";
@@ -166,12 +173,16 @@ export class TextReporter implements Reporter {
     if (verdict !== "equal") this.#lines.write("  Training goes on; the exit status will be 1.");
   }
 
-  #tellRun({ maxSteps, arguments: given, loss }: EventOfType<"run-start">): void {
+  #tellRun({ maxSteps, arguments: given, loss, banks = [] }: EventOfType<"run-start">): void {
     this.#maxSteps = maxSteps;
     this.#phase = "training";
     this.#lines.write(
       `\n${this.#style("bold", "Training")}: ${formatAmount(maxSteps, "step")} of ${given.perDeviceTrainBatchSize} pairs, ${loss.options.mini_batch_size} encoded at once; learning rate up to ${formatMagnitude(Number(given.learningRate))}`,
     );
+    for (const { capacity, bytes } of banks)
+      this.#lines.write(
+        `  bank of ${formatAmount(capacity, "row")} a column as further negatives, ${formatMegabytes(bytes)}`,
+      );
     this.#lines.wait("  measuring NDCG@10 before training");
   }
 
@@ -186,11 +197,11 @@ export class TextReporter implements Reporter {
     this.#lines.wait("  first step");
   }
 
-  #tellStep({ step, loss, learningRate, pairsPerSecond }: EventOfType<"step-end">): void {
+  #tellStep({ step, loss, learningRate, pairsPerSecond, bank }: EventOfType<"step-end">): void {
     const now = this.#now();
     const maxSteps = this.#maxSteps;
     const text = describeProgress(
-      { step, maxSteps, loss, learningRate, pairsPerSecond },
+      { step, maxSteps, loss, learningRate, pairsPerSecond, bankRows: bank?.rows },
       this.#remaining.seconds(step, maxSteps, now),
     );
     if (this.#terminal.isInteractive && step < maxSteps) {

@@ -7,6 +7,8 @@ export interface ProgressStep {
   readonly loss: number;
   readonly learningRate: number;
   readonly pairsPerSecond: number;
+  /** Rows of the bank that took part, where there is a bank. */
+  readonly bankRows?: number | undefined;
 }
 
 /** Tells from the updates so far how long the rest will take. */
@@ -30,12 +32,13 @@ export class RemainingTime {
  * first, because a narrow terminal cuts the end.
  */
 export function describeProgress(event: ProgressStep, remainingSeconds: number | undefined): string {
-  const { step, maxSteps, loss, learningRate, pairsPerSecond } = event;
+  const { step, maxSteps, loss, learningRate, pairsPerSecond, bankRows } = event;
   return [
     `step ${String(step).padStart(String(maxSteps).length)} of ${maxSteps}`,
     ...(remainingSeconds === undefined || step >= maxSteps ? [] : [`${formatSeconds(remainingSeconds)} left`]),
     `loss ${loss.toFixed(4)}`,
     `${pairsPerSecond.toFixed(pairsPerSecond < 10 ? 1 : 0)} pairs/s`,
+    ...(bankRows === undefined ? [] : [`bank ${bankRows}`]),
     `learning rate ${formatMagnitude(learningRate)}`,
   ].join("  ");
 }

@@ -17,6 +17,7 @@ export const everyKindOfEvent: TrainingEvent[] = [
         embeddingDimension: 384,
         parameterCount: 22_713_216,
       },
+      banks: [{ capacity: 1024, bytes: 3_167_232 }],
       device: "cpu",
       versions: { gradbank: "0.0.0", node: "20.20.2" },
       maxSteps: 88,

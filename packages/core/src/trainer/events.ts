@@ -34,6 +34,15 @@ export const runStartSchema = z.object({
     embeddingDimension: count.describe("Length of an embedding."),
     parameterCount: count.describe("Number of trained weights."),
   }),
+  banks: z
+    .array(
+      z.object({
+        capacity: count.describe("Rows kept per column; batches in the mode of pull request 3612."),
+        bytes: count.describe("Memory that the bank takes, all of it allocated before the first update."),
+      }),
+    )
+    .optional()
+    .describe("Banks of earlier embeddings that the loss uses."),
   device: z.string().describe("Execution provider of ONNX Runtime: cpu, webgpu or cuda."),
   versions: z
     .record(z.string(), z.string())

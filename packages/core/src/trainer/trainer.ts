@@ -189,6 +189,7 @@ class Run {
   async execute(evalSampler: BatchSampler | undefined): Promise<TrainResult> {
     this.#evalSampler = evalSampler;
     try {
+      this.#allocateBanks();
       const begin = this.#write("run-start", this.#description());
       await this.#notify("onTrainBegin", begin);
       if (this.#arguments.evalOnStart) await this.#evaluate();
@@ -396,6 +397,12 @@ class Run {
     };
   }
 
+  #allocateBanks(): void {
+    const { loss, encoder, trainDataset } = this.#options;
+    for (const bank of loss.banks)
+      bank.allocate(trainDataset.columnNames.length, encoder.dimension, this.#arguments.perDeviceTrainBatchSize);
+  }
+
   #description() {
     const { encoder, loss, trainDataset, evalDataset } = this.#options;
     const trained = [...encoder.parameters].filter(({ name }) => encoder.trainedParameters.has(name));
@@ -413,6 +420,7 @@ class Run {
         embeddingDimension: encoder.dimension,
         parameterCount: trained.reduce((sum, { size }) => sum + size, 0),
       },
+      ...(loss.banks.length > 0 ? { banks: loss.banks.map(({ capacity, bytes }) => ({ capacity, bytes })) } : {}),
       device: encoder.programs.runtime.device,
       versions: versions(),
       maxSteps: this.#counts.maxSteps,
