@@ -15,11 +15,13 @@ from sentence_transformers.util import cos_sim, dot_score
 
 from gradbank_ref.errors import InvalidParameters
 from gradbank_ref.models import named_parameters
+from gradbank_ref.pull_request_3612 import PullRequest3612Loss
 from gradbank_ref.tokens import Features
 
 LOSSES = {
     "MultipleNegativesRankingLoss": MultipleNegativesRankingLoss,
     "CachedMultipleNegativesRankingLoss": CachedMultipleNegativesRankingLoss,
+    "PullRequest3612": PullRequest3612Loss,
 }
 SIMILARITIES = {"cos_sim": cos_sim, "dot_score": dot_score}
 

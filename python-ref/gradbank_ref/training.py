@@ -11,20 +11,25 @@ import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import DefaultBatchSampler
+from transformers import TrainerCallback
 
 from gradbank_ref.errors import InvalidParameters
 from gradbank_ref.losses import Loss
+from gradbank_ref.models import named_parameters
+from gradbank_ref.pull_request_3612 import OptimizerStepCallback, PullRequest3612Loss
 
 Batches = list[list[list[str]]]
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What a training run leaves: the trainer's log, and the loss of every batch in full precision."""
+    """What a training run leaves: the trainer's log, the loss of every batch in full precision, and, when asked for,
+    the weights after every optimizer step."""
 
     log_history: list[dict[str, Any]]
     batch_losses: list[float]
     steps: int
+    step_weights: list[dict[str, torch.Tensor]]
 
 
 class GivenBatchSampler(DefaultBatchSampler):
@@ -42,6 +47,19 @@ class GivenBatchSampler(DefaultBatchSampler):
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+
+class WeightRecorder(TrainerCallback):
+    """Copies all weights after every optimizer step."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.model = model
+        self.steps: list[dict[str, torch.Tensor]] = []
+
+    def on_step_end(self, *arguments: Any, **keywords: Any) -> None:
+        self.steps.append(
+            {name: parameter.detach().clone() for name, parameter in named_parameters(self.model).items()}
+        )
 
 
 class RecordingTrainer(SentenceTransformerTrainer):
@@ -63,6 +81,7 @@ def train(
     batches: Batches,
     arguments: dict[str, Any],
     dropout: bool = False,
+    every_step: bool = False,
 ) -> TrainingRecord:
     """Train ``model`` in place on the CPU.
 
@@ -72,6 +91,7 @@ def train(
         arguments: keyword arguments of SentenceTransformerTrainingArguments. Saving and reporting are off, every step
             is logged, and one pass over the batches is the default.
         dropout: False sets every dropout to 0.
+        every_step: keep the weights of every optimizer step.
     """
     check_batches(columns, batches)
     if not dropout:
@@ -100,10 +120,18 @@ def train(
         )
         trainer = RecordingTrainer(model=model, args=training_arguments, train_dataset=dataset, loss=loss)
         trainer.batch_losses = []
+        recorder = WeightRecorder(model)
+        if every_step:
+            trainer.add_callback(recorder)
+        if isinstance(loss, PullRequest3612Loss):
+            trainer.add_callback(OptimizerStepCallback(loss))
         trainer.train()
         model.eval()
         return TrainingRecord(
-            [dict(entry) for entry in trainer.state.log_history], trainer.batch_losses, trainer.state.global_step
+            [dict(entry) for entry in trainer.state.log_history],
+            trainer.batch_losses,
+            trainer.state.global_step,
+            recorder.steps,
         )
 
 

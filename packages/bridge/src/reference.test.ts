@@ -136,6 +136,61 @@ describe("Reference", () => {
     ]);
   });
 
+  it("computes the loss of embeddings with a bank (dot product of numbers, by hand)", async () => {
+    const columns: FloatTensor[] = [float64([1, 1], [2]), float64([1, 1], [3])];
+    const cached = [float64([2, 1], [1, -1]), float64([2, 1], [0.5, 4])];
+    const options = { similarityFct: "dot_score", scale: 1 } as const;
+    const row = (anchor: number, positive: number, documents: number[]) =>
+      Math.log(documents.reduce((sum, document) => sum + Math.exp(anchor * document), 0)) - anchor * positive;
+    const documents = [3, 0.5, 4];
+    const all = (row(2, 3, documents) + row(1, 0.5, documents) + row(-1, 4, documents)) / 3;
+    const bank = { columns: cached };
+    expect((await reference.contAccumLoss(columns, bank, options)).loss).toBeCloseTo(all, 12);
+    const own = await reference.contAccumLoss(columns, bank, { ...options, cacheQueries: false });
+    expect(own.loss).toBeCloseTo(row(2, 3, documents), 12);
+    expect(own.gradients.map(({ shape }) => shape)).toEqual([
+      [1, 1],
+      [1, 1],
+    ]);
+    // The second cached document has the text of the batch's anchor.
+    const texts = {
+      batch: [[7], [8]],
+      bank: [
+        [1, 2],
+        [3, 7],
+      ],
+    };
+    const masked = await reference.contAccumLoss(columns, { ...bank, texts }, { ...options, cacheQueries: false });
+    expect(masked.loss).toBeCloseTo(row(2, 3, [3, 0.5]), 12);
+    expect((await reference.contAccumLoss(columns, undefined, options)).loss).toBe(0);
+  });
+
+  it("takes loss steps with a bank: that of embeddings, from a model", async () => {
+    const tokens = [await reference.tokenize(model, anchors), await reference.tokenize(model, positives)];
+    const columns = tokens.map((rows) => ({ tokens: rows }));
+    const bank = {
+      columns: [0, 1].map((column) =>
+        float64(
+          [3, model.dimension],
+          Array.from({ length: 3 * model.dimension }, (_, index) => Math.sin(index + column) / 4),
+        ),
+      ),
+    };
+    const step = await reference.contAccumStep({ model, columns, bank, options: { rowWeighting: "current" } });
+    const expected = await reference.contAccumLoss(step.embeddings, bank, { rowWeighting: "current" });
+    expect(step.loss).toBeCloseTo(expected.loss, 12);
+    step.embeddingGradients.forEach((gradient, column) => {
+      expectClose(gradient, expected.gradients[column]!, 1e-12);
+    });
+    expect(Object.keys(step.parameterGradients)).toContain("encoder.layer.1.output.LayerNorm.weight");
+    const refused = reference.server.request(
+      "loss_step",
+      { model: model.handle, loss, columns: 2 },
+      { bank0: bank.columns[0]! },
+    );
+    await expect(refused).rejects.toMatchObject({ code: "remote-error" });
+  });
+
   it("trains with the real trainer, from which weights can be set and read", async () => {
     const batches = [anchors, positives].map((rows) => rows.map((text, index) => [text, positives[index]!]));
     const trained = await reference.train({
@@ -144,8 +199,12 @@ describe("Reference", () => {
       columns: ["anchor", "positive"],
       batches,
       arguments: { learningRate: 1e-3, gradientAccumulationSteps: 1, warmupSteps: 0 },
+      everyStep: true,
     });
     expect(trained.steps).toBe(2);
+    expect(trained.stepParameters).toHaveLength(2);
+    expect(trained.stepParameters[1]).toEqual(trained.parameters);
+    expect(trained.stepParameters[0]).not.toEqual(trained.parameters);
     expect(trained.batchLosses).toHaveLength(2);
     expect(trained.logHistory.filter((entry) => "grad_norm" in entry)).toHaveLength(2);
     const before = await reference.parameters(model);

@@ -28,6 +28,7 @@ METHODS: dict[str, str] = {
     "encode": "encoding",
     "loss_step": "losses",
     "embedding_loss": "losses",
+    "contaccum_loss": "contaccum",
     "train": "training",
     "information_retrieval": "evaluation",
     "evaluate_operator": "operators",

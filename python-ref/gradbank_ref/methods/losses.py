@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from gradbank_ref import losses
+from gradbank_ref import contaccum, losses
 from gradbank_ref.dropout import GivenDropout
 from gradbank_ref.errors import InvalidParameters
+from gradbank_ref.methods.contaccum import bank_of
 from gradbank_ref.session import Session
 from gradbank_ref.tokens import column_features
 from gradbank_ref.wire import Reply, Tensors
@@ -29,11 +30,12 @@ def loss_step(
     scale: float = 1.0,
     outputs: list[str] | None = None,
 ) -> Reply:
-    """One forward and backward pass of a real loss.
+    """One forward and backward pass of a real loss, or of the class "ContAccum": the written-out formula with a bank.
 
     Tensors in: ``column<c>.input_ids``, ``column<c>.lengths`` and, for training with dropout,
     ``column<c>.dropout.<site>`` for every site (uint8, 1 = keep, all rows padded to the column's longest text).
-    Without masks the model runs in eval mode.
+    Without masks the model runs in eval mode. For ContAccum also ``bank<c>``, ``bank<c>.texts`` and
+    ``column<c>.texts`` as in ``contaccum_loss``; its options are those of that method.
 
     Tensors out: ``column<c>.embeddings``, ``column<c>.embedding_gradients``, ``parameters.<name>`` (gradients; only
     those pass on ``scale``).
@@ -44,13 +46,14 @@ def loss_step(
         raise InvalidParameters(f"outputs has {', '.join(unknown)}; expected some of {', '.join(OUTPUTS)}")
     encoder = session.model(model)
     features = column_features(encoder, tensors, columns)
-    masks = _masks(tensors, columns)
+    bank = {name: tensors[name] for name in tensors if re.fullmatch(r"bank\d+|(bank|column)\d+\.texts", name)}
+    masks = _masks({name: value for name, value in tensors.items() if name not in bank}, columns)
     dropout = None if masks is None else GivenDropout(encoder, masks)
     if dropout is not None:
         dropout.mark(features)
     encoder.eval()
     with nullcontext() if dropout is None else dropout.active():
-        step = losses.loss_step(encoder, losses.build_loss(encoder, loss), features, scale)
+        step = losses.loss_step(encoder, _build(encoder, loss, bank), features, scale)
     out: Tensors = {}
     for name in ("embeddings", "embedding_gradients"):
         if name in wanted:
@@ -73,6 +76,17 @@ def embedding_loss(session: Session, tensors: Tensors, *, loss: dict[str, Any], 
         losses.build_loss(torch.nn.Sequential(torch.nn.Identity()), loss), embeddings
     )
     return Reply({"loss": value}, {f"gradient{column}": gradient.numpy() for column, gradient in enumerate(gradients)})
+
+
+def _build(encoder: torch.nn.Module, loss: dict[str, Any], bank: Tensors) -> losses.Loss:
+    if loss.get("class") != "ContAccum":
+        if bank:
+            raise InvalidParameters(f"loss class {loss.get('class')!r} takes no {', '.join(bank)}; use ContAccum")
+        return losses.build_loss(encoder, loss)
+    rows = bank_of(bank)
+    if rows is None:
+        raise InvalidParameters("loss class ContAccum needs a bank: the tensors bank0, bank1, ...")
+    return contaccum.FrozenBankLoss(encoder, rows, contaccum.parse_options(loss.get("options") or {}))
 
 
 def _masks(tensors: Tensors, columns: int) -> list[Mapping[str, torch.Tensor]] | None:

@@ -25,15 +25,22 @@ def train(
     dropout: bool = False,
     max_length: int | None = None,
     attention: str = "eager",
+    every_step: bool = False,
 ) -> Reply:
     """Train a model folder with the real trainer on exactly these batches; the folder stays as it is.
 
-    Result: ``log_history``, ``batch_losses`` and ``steps``. Tensors: the final ``parameters.<name>``.
+    Result: ``log_history``, ``batch_losses`` and ``steps``. Tensors: the final ``parameters.<name>`` and, with
+    ``every_step``, ``steps.<number>.<name>`` after each optimizer step, from 0.
     """
     model = load(folder, attention=attention)
     with limited_length(model, max_length):
-        record = training.train(model, build_loss(model, loss), columns, batches, arguments, dropout)
+        record = training.train(model, build_loss(model, loss), columns, batches, arguments, dropout, every_step)
+    steps = {
+        f"steps.{number}.{name}": value.numpy()
+        for number, weights in enumerate(record.step_weights)
+        for name, value in weights.items()
+    }
     return Reply(
         {"log_history": record.log_history, "batch_losses": record.batch_losses, "steps": record.steps},
-        weight_tensors(model),
+        weight_tensors(model) | steps,
     )

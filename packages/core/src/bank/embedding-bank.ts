@@ -234,10 +234,10 @@ export class EmbeddingBank {
     return this.#occupied.subarray(0, this.#fill);
   }
 
-  /** Called after rows were written or the bank was emptied (no range), with the slots written. */
+  /** Has `listener` called after rows were written or the bank was emptied (no range). @returns stops it. */
   onWrite(listener: (written: readonly SlotRange[]) => void): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /**

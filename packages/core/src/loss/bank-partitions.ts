@@ -11,8 +11,12 @@ import { nameSharedTexts } from "./text-names.ts";
 const mostBlocks = 128;
 const leastSlots = 128;
 
-/** Rows that are scored against a block at once. */
-const rowsAtOnce = 2048;
+/**
+ * Rows that are scored against a block at once: always so many, and always the same ones together. How a product of
+ * matrices is rounded depends on its shape and on where a row lies in it; with fixed tiles a table has the same bits
+ * whether it grew push by push or was computed at once after `restore`.
+ */
+const rowsPerTile = 128;
 
 /**
  * For every cached query, the log-sum-exp of its logits over the bank, block by block of slots.
@@ -28,16 +32,18 @@ export class BankPartitions {
   #tables: Float32Array[] = [];
   #slotsPerBlock = 0;
   #blocks = 0;
-  readonly #staleRows = new Set<number>();
+  readonly #staleTiles = new Set<number>();
   readonly #staleBlocks = new Set<number>();
   #pending: SlotRange[] = [];
+  /** Stops listening to the bank. */
+  readonly release: () => void;
 
   constructor(programs: EncoderPrograms, options: ResolvedRankingOptions, bank: EmbeddingBank) {
     this.#programs = programs;
     this.#options = options;
     this.#bank = bank;
     if (bank.fill > 0) this.#pending.push({ start: 0, end: bank.fill });
-    bank.onWrite((written) => {
+    this.release = bank.onWrite((written) => {
       if (written.length === 0) {
         this.#pending = [];
         for (const table of this.#tables) table.fill(outOfSoftmax);
@@ -62,30 +68,30 @@ export class BankPartitions {
     const { fill } = this.#bank;
     for (const { start, end } of this.#pending)
       for (let slot = start; slot < end; slot++) {
-        this.#staleRows.add(slot);
+        this.#staleTiles.add(Math.floor(slot / rowsPerTile));
         this.#staleBlocks.add(Math.floor(slot / this.#slotsPerBlock));
       }
     this.#pending = [];
-    if (this.#staleRows.size === 0) return;
-    const written = Int32Array.from(this.#staleRows).sort();
-    const everyRow = Int32Array.from({ length: fill }, (_, slot) => slot);
+    if (this.#staleTiles.size === 0) return;
+    const everyTile = Array.from({ length: Math.ceil(fill / rowsPerTile) }, (_, tile) => tile);
     const used = Math.ceil(fill / this.#slotsPerBlock);
     for (let block = 0; block < used; block++)
-      await this.#score(this.#staleBlocks.has(block) ? everyRow : written, block);
-    this.#staleRows.clear();
+      await this.#score(this.#staleBlocks.has(block) ? everyTile : [...this.#staleTiles], block);
+    this.#staleTiles.clear();
     this.#staleBlocks.clear();
   }
 
   #allocate(): void {
-    if (this.#tables.length > 0) return;
     const { slots } = this.#bank;
+    // A restored bank may have other slots than the one before: `restore` then has announced every row.
+    if (this.#tables[0]?.length === slots * this.#blocks) return;
     this.#slotsPerBlock = Math.max(leastSlots, Math.ceil(slots / mostBlocks));
     this.#blocks = Math.ceil(slots / this.#slotsPerBlock);
     this.#tables = this.#options.directions.map(() => new Float32Array(slots * this.#blocks).fill(outOfSoftmax));
   }
 
-  /** Scores some rows against one block. */
-  async #score(rows: Int32Array, block: number): Promise<void> {
+  /** Scores some tiles of rows against one block. */
+  async #score(tiles: readonly number[], block: number): Promise<void> {
     const bank = this.#bank;
     const { dimension, columns, fill } = bank;
     const start = block * this.#slotsPerBlock;
@@ -96,42 +102,34 @@ export class BankPartitions {
     const samples = Int32Array.from({ length: end - start }, (_, index) =>
       occupied[start + index] ? start + index : -1,
     );
-    const names = bank.maskDuplicates
-      ? nameSharedTexts(
-          { keys: keys.slice(0, 2).map((column) => pick(column, rows)), samples: rows },
-          { keys: blockKeys, samples },
-        )
-      : undefined;
-    const candidates = candidateInputs(
-      "cached/",
-      {
-        rows: end - start,
-        vectors: keys.map((_, column) => bank.embeddings(column).subarray(start * dimension, end * dimension)),
-        samples,
-        texts: names?.candidates(blockKeys),
-      },
-      dimension,
-    );
-    const program = await this.#program(names !== undefined, samples.includes(-1));
-    for (let from = 0; from < rows.length; from += rowsAtOnce) {
-      const chunk = rows.subarray(from, from + rowsAtOnce);
-      const texts = names?.rows([0, 1].map((column) => pick(keys[column]!, chunk)));
+    const vectors = keys.map((_, column) => bank.embeddings(column).subarray(start * dimension, end * dimension));
+    for (const tile of tiles) {
+      // Behind the last row it repeats, so that every tile has the same shape.
+      const rows = Int32Array.from({ length: rowsPerTile }, (_, row) => Math.min(tile * rowsPerTile + row, fill - 1));
+      const rowKeys = keys.slice(0, 2).map((column) => Float64Array.from(rows, (row) => column[row]!));
+      const names = bank.maskDuplicates
+        ? nameSharedTexts({ keys: rowKeys, samples: rows }, { keys: blockKeys, samples })
+        : undefined;
+      const texts = names?.rows(rowKeys);
+      const candidates = { rows: end - start, vectors, samples, texts: names?.candidates(blockKeys) };
+      const program = await this.#program(names !== undefined, samples.includes(-1));
       const outputs = await program.run({
-        ...candidates,
-        anchors: float32Tensor(takeRows(bank.embeddings(0), chunk, dimension), [chunk.length, dimension]),
-        positives: float32Tensor(takeRows(bank.embeddings(1), chunk, dimension), [chunk.length, dimension]),
-        row_samples: int32Tensor(chunk, [chunk.length]),
+        ...candidateInputs("cached/", candidates, dimension),
+        anchors: float32Tensor(takeRows(bank.embeddings(0), rows, dimension), [rowsPerTile, dimension]),
+        positives: float32Tensor(takeRows(bank.embeddings(1), rows, dimension), [rowsPerTile, dimension]),
+        row_samples: int32Tensor(rows, [rowsPerTile]),
         ...(texts
           ? {
-              anchor_texts: int32Tensor(texts[0]!, [chunk.length]),
-              positive_texts: int32Tensor(texts[1]!, [chunk.length]),
+              anchor_texts: int32Tensor(texts[0]!, [rowsPerTile]),
+              positive_texts: int32Tensor(texts[1]!, [rowsPerTile]),
             }
           : {}),
       });
       this.#tables.forEach((table, direction) => {
         const partitions = outputs[`partition${direction}`]!.data as Float32Array;
-        chunk.forEach((slot, index) => {
-          table[slot * this.#blocks + block] = partitions[index]!;
+        rows.forEach((slot, row) => {
+          // A repeated row has the same bits only in its own place.
+          if (slot === tile * rowsPerTile + row) table[slot * this.#blocks + block] = partitions[row]!;
         });
       });
     }
@@ -164,10 +162,6 @@ export class BankPartitions {
       };
     });
   }
-}
-
-function pick(values: Float64Array, rows: Int32Array): Float64Array {
-  return Float64Array.from(rows, (row) => values[row]!);
 }
 
 /** Rows of a matrix; a view where they lie one after another. */

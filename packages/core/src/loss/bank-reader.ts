@@ -83,8 +83,10 @@ export class BankReader {
   }
 
   async #update(programs: EncoderPrograms): Promise<BankPartitions> {
-    if (this.#partitions?.programs !== programs)
+    if (this.#partitions?.programs !== programs) {
+      this.#partitions?.value.release();
       this.#partitions = { programs, value: new BankPartitions(programs, this.#options, this.#bank) };
+    }
     await this.#partitions.value.update();
     return this.#partitions.value;
   }
