@@ -166,6 +166,8 @@ OPERATORS: dict[str, Callable[..., Array]] = {
     "range": count_up,
     "stopGradient": lambda x: x,
     "gather": gather,
+    "pack": lambda x, places, origins, is_filled: x[places],
+    "unpack": lambda x, places, origins, is_filled: x[origins] * is_filled,
     "scatterAdd": scatter_add,
     "reduceSum": _reduction(np.sum),
     "reduceMean": _reduction(np.mean),

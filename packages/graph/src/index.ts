@@ -27,6 +27,7 @@ export {
 } from "./operators/elementwise.ts";
 export { linear, type MatmulOptions, matmul } from "./operators/linear-algebra.ts";
 export { l2Normalize, layerNormalization, softmax } from "./operators/normalization.ts";
+export { type Packing, pack, unpack } from "./operators/packing.ts";
 export { logSumExp, type ReductionOptions, reduceMax, reduceMean, reduceSum } from "./operators/reduction.ts";
 export {
   and,

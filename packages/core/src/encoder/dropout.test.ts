@@ -18,13 +18,22 @@ describe("drawDropoutMask", () => {
         fc.integer({ min: 0, max: 8 }),
         (k, all, length, extra) => {
           const padded = length + extra;
-          const together = drawDropoutMask(k, 1, 2, hidden, all, padded, sizes).data;
-          const wide = drawDropoutMask(k, 1, 3, attention, all, padded, sizes).data;
+          const together = drawDropoutMask(
+            k,
+            1,
+            2,
+            hidden,
+            all,
+            all.map(() => padded),
+            padded,
+            sizes,
+          ).data;
+          const wide = drawDropoutMask(k, 1, 3, attention, all, [], padded, sizes).data;
           all.forEach((row, index) => {
-            const alone = drawDropoutMask(k, 1, 2, hidden, [row], length, sizes).data;
+            const alone = drawDropoutMask(k, 1, 2, hidden, [row], [length], length, sizes).data;
             const start = index * padded * sizes.hiddenSize;
             expect(alone).toEqual(together.slice(start, start + length * sizes.hiddenSize));
-            const narrow = drawDropoutMask(k, 1, 3, attention, [row], length, sizes).data;
+            const narrow = drawDropoutMask(k, 1, 3, attention, [row], [], length, sizes).data;
             for (let head = 0; head < sizes.heads; head++)
               for (let query = 0; query < length; query++) {
                 const from = ((index * sizes.heads + head) * padded + query) * padded;
@@ -43,7 +52,16 @@ describe("drawDropoutMask", () => {
     const big = { hiddenSize: 512, heads: 1, maximumLength: 512 };
     for (const rate of [0.1, 0.5]) {
       const draw = (seed: number, step: number, column: number, site: number) =>
-        drawDropoutMask({ seed, step }, column, site, { ...hidden, rate }, rows, 16, big).data as Uint8Array;
+        drawDropoutMask(
+          { seed, step },
+          column,
+          site,
+          { ...hidden, rate },
+          rows,
+          rows.map(() => 16),
+          16,
+          big,
+        ).data as Uint8Array;
       const base = draw(42, 7, 0, 0);
       const keep = 1 - rate;
       const deviation = Math.sqrt(keep * rate);
@@ -61,7 +79,7 @@ describe("drawDropoutMask", () => {
   });
 
   it("keeps everything at rate 0", () => {
-    const mask = drawDropoutMask({ seed: 1, step: 1 }, 0, 0, { ...hidden, rate: 0 }, [0, 1], 5, sizes).data;
+    const mask = drawDropoutMask({ seed: 1, step: 1 }, 0, 0, { ...hidden, rate: 0 }, [0, 1], [5, 5], 5, sizes).data;
     expect((mask as Uint8Array).every((bit) => bit === 1)).toBe(true);
   });
 });

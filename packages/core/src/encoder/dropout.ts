@@ -17,7 +17,7 @@ export interface DropoutSite {
   /** Name in the order of computation: `embeddings`, `layer0.attention`, `layer0.attention_output`, ... */
   readonly name: string;
   readonly rate: number;
-  /** Shape of a row's mask: `hidden` is `[length, hiddenSize]`, `attention` is `[heads, length, length]`. */
+  /** Shape of a row's mask: `hidden` is `[tokens, hiddenSize]`, `attention` is `[heads, length, length]`. */
   readonly kind: "hidden" | "attention";
 }
 
@@ -32,8 +32,9 @@ export interface DropoutSizes {
 /**
  * Draws the masks of one site for some rows of a column.
  * @param rows row numbers within the batch, one a row of the mask.
- * @param length padded length of these rows, in tokens.
- * @returns uint8, 1 = kept: `[rows * length, hiddenSize]` or `[rows, heads, length, length]`.
+ * @param lengths tokens of each row for which `hidden` masks are drawn.
+ * @param length padded length of these rows, for which `attention` masks are drawn.
+ * @returns uint8, 1 = kept: `[sum of lengths, hiddenSize]` or `[rows, heads, length, length]`.
  */
 export function drawDropoutMask(
   key: DropoutKey,
@@ -41,17 +42,21 @@ export function drawDropoutMask(
   siteIndex: number,
   site: DropoutSite,
   rows: ArrayLike<number>,
+  lengths: ArrayLike<number>,
   length: number,
   sizes: DropoutSizes,
 ): Tensor {
   const threshold = keepThreshold(site.rate);
-  const rowElements = site.kind === "hidden" ? length * sizes.hiddenSize : sizes.heads * length * length;
-  const mask = new Uint8Array(rows.length * rowElements);
+  const isHidden = site.kind === "hidden";
+  const tokens = Array.from(lengths).reduce((sum, own) => sum + own, 0);
+  const mask = new Uint8Array(isHidden ? tokens * sizes.hiddenSize : rows.length * sizes.heads * length * length);
+  let start = 0;
   for (let index = 0; index < rows.length; index++) {
     const [first, second] = streamKey(key, column, siteIndex, rows[index]!);
-    const start = index * rowElements;
-    if (site.kind === "hidden") {
+    const rowElements = isHidden ? lengths[index]! * sizes.hiddenSize : sizes.heads * length * length;
+    if (isHidden) {
       fillMask(mask, start, rowElements, 0, first, second, threshold);
+      start += rowElements;
       continue;
     }
     // Each attention row starts at an even draw, because one hash decides two elements.
@@ -62,11 +67,9 @@ export function drawDropoutMask(
       const origin = (head * sizes.maximumLength + query) * stride;
       fillMask(mask, start + line * length, length, origin, first, second, threshold);
     }
+    start += rowElements;
   }
-  return uint8Tensor(
-    mask,
-    site.kind === "hidden" ? [rows.length * length, sizes.hiddenSize] : [rows.length, sizes.heads, length, length],
-  );
+  return uint8Tensor(mask, isHidden ? [tokens, sizes.hiddenSize] : [rows.length, sizes.heads, length, length]);
 }
 
 /** Of 65,536 equally likely draws, those below are kept; the rate is thereby rounded to 1/65,536. */

@@ -1,4 +1,15 @@
-import { type DifferentiationTarget, type Graph, gradients, l2Normalize, type Value } from "@gradbank/graph";
+import {
+  cumulativeSum,
+  type DifferentiationTarget,
+  equal,
+  type Graph,
+  gradients,
+  l2Normalize,
+  type Packing,
+  reshape,
+  subtract,
+  type Value,
+} from "@gradbank/graph";
 import type { PoolingMode } from "../model-folder/read-model-folder.ts";
 import type { Architecture } from "./architecture.ts";
 import type { Parameters } from "./parameters.ts";
@@ -29,14 +40,15 @@ export interface EncodeColumnOptions {
 }
 
 /**
- * Adds to a graph the encoding of one column, with inputs `<prefix>input_ids` and `<prefix>attention_mask`. Called
- * several times in one graph, the columns share the weights.
+ * Adds to a graph the encoding of one column, with inputs `<prefix>input_ids`, `<prefix>attention_mask`,
+ * `<prefix>token_ids` and `<prefix>token_places`. Called several times in one graph, the columns share the weights.
  */
 export function buildColumn(graph: Graph, modules: EncoderModules, options: EncodeColumnOptions): EncodedColumn {
   const { architecture } = modules;
   const { prefix } = options;
   // The columns of a batch have the same rows, and each its own length.
   const [rows, length] = ["rows", prefix ? `${prefix.replace(/\W/g, "_")}length` : "length"];
+  const tokens = prefix ? `${prefix.replace(/\W/g, "_")}tokens` : "tokens";
   const inputIds = graph.input(`${prefix}input_ids`, "int64", [rows, length]);
   const attentionMask = graph.input(`${prefix}attention_mask`, "int64", [rows, length]);
   const sites = new Map(architecture.dropoutSites.map((site) => [site.name, site]));
@@ -45,13 +57,18 @@ export function buildColumn(graph: Graph, modules: EncoderModules, options: Enco
       `${prefix}dropout/${site}`,
       "uint8",
       sites.get(site)!.kind === "hidden"
-        ? [`${rows}*${length}`, architecture.hiddenSize]
+        ? [tokens, architecture.hiddenSize]
         : [rows, architecture.heads, length, length],
     );
   return graph.scope(prefix ? prefix.replace(/\/$/, "") : "encoder", () => {
     const { hidden, wordVectors } = buildTransformer(graph, architecture, {
       inputIds,
       attentionMask,
+      packing: {
+        tokenIds: graph.input(`${prefix}token_ids`, "int64", [tokens]),
+        places: graph.input(`${prefix}token_places`, "int64", [tokens]),
+        ...declarePadding(attentionMask),
+      },
       parameter: (name) => parameterInput(graph, modules.parameters, name),
       ...(options.dropout ? { dropoutMask } : {}),
     });
@@ -61,6 +78,17 @@ export function buildColumn(graph: Graph, modules: EncoderModules, options: Enco
       wordVectors,
     };
   });
+}
+
+/** Which token stands at each place, and whether one does. */
+function declarePadding(attentionMask: Value): Omit<Packing, "places"> {
+  const [rows, length] = attentionMask.shape as [string, string];
+  const flat = reshape(attentionMask, [`${rows}*${length}`]);
+  return {
+    // The number of tokens up to a place: for padding that is the token before it, which every row begins with.
+    origins: subtract(cumulativeSum(flat, 0), 1),
+    isFilled: reshape(equal(flat, 1), [`${rows}*${length}`, 1]),
+  };
 }
 
 /** The graph's input for a weight; declared when first asked for. */

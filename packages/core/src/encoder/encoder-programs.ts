@@ -55,7 +55,7 @@ export class EncoderPrograms {
       ...inputs,
       embedding_gradient: float32Tensor(gradient, [column.rows.length, this.modules.architecture.hiddenSize]),
     });
-    this.accumulateGradients(outputs, [{ prefix: "", inputIds: inputs.input_ids! }]);
+    this.accumulateGradients(outputs, [{ prefix: "", tokenIds: inputs.token_ids! }]);
     return outputs.embeddings!.data as Float32Array;
   }
 
@@ -65,19 +65,33 @@ export class EncoderPrograms {
     const inputs: Record<string, Tensor> = {
       [`${prefix}input_ids`]: padded.inputIds,
       [`${prefix}attention_mask`]: padded.attentionMask,
+      [`${prefix}token_ids`]: padded.tokenIds,
+      [`${prefix}token_places`]: padded.tokenPlaces,
     };
     if (dropout)
-      for (const [site, mask] of Object.entries(this.dropoutMasks(dropout, column, rows, padded.length)))
+      for (const [site, mask] of Object.entries(
+        this.dropoutMasks(dropout, column, rows, padded.length, padded.lengths),
+      ))
         inputs[`${prefix}dropout/${site}`] = mask;
     return inputs;
   }
 
-  /** Dropout masks of some rows by site, as `embed` draws them; `length` is what they are padded to. */
-  dropoutMasks(key: DropoutKey, column: number, rows: ArrayLike<number>, length: number): Record<string, Tensor> {
+  /**
+   * Dropout masks of some rows by site, as `embed` draws them.
+   * @param length what the rows are padded to.
+   * @param lengths tokens of each row. Default: `length` for all, which gives masks for padding too.
+   */
+  dropoutMasks(
+    key: DropoutKey,
+    column: number,
+    rows: ArrayLike<number>,
+    length: number,
+    lengths: ArrayLike<number> = new Int32Array(rows.length).fill(length),
+  ): Record<string, Tensor> {
     return Object.fromEntries(
       this.modules.architecture.dropoutSites.map((site, index) => [
         site.name,
-        drawDropoutMask(key, column, index, site, rows, length, {
+        drawDropoutMask(key, column, index, site, rows, lengths, length, {
           hiddenSize: this.modules.architecture.hiddenSize,
           heads: this.modules.architecture.heads,
           maximumLength: this.#maximumLength,
@@ -89,17 +103,17 @@ export class EncoderPrograms {
   /** Adds a program's gradient outputs to the model's gradients. */
   accumulateGradients(
     outputs: Readonly<Record<string, Tensor>>,
-    columns: readonly { prefix: string; inputIds: Tensor }[],
+    columns: readonly { prefix: string; tokenIds: Tensor }[],
   ): void {
     const { parameters, architecture } = this.modules;
     for (const parameter of parameters) {
       const gradient = outputs[gradientOutputs.parameter(parameter.name)];
       if (gradient) parameters.addGradient(parameter.name, gradient.data as Float32Array);
     }
-    for (const { prefix, inputIds } of columns)
+    for (const { prefix, tokenIds } of columns)
       parameters.addRowGradients(
         architecture.names.wordEmbeddings,
-        inputIds.data as BigInt64Array,
+        tokenIds.data as BigInt64Array,
         outputs[gradientOutputs.wordVectors(prefix)]!.data as Float32Array,
       );
   }

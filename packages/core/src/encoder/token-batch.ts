@@ -3,7 +3,7 @@ import { int64Tensor, type Tensor } from "../runtime/tensor.ts";
 /** Token ids of one text with its special tokens, without padding. */
 export type TokenSequence = Int32Array;
 
-/** Texts as the programs take them: padded on the right to the longest of the rows. */
+/** Texts as the programs take them: padded on the right to the longest of the rows, and their tokens alone. */
 export interface PaddedTokens {
   /** Padded length in tokens. */
   readonly length: number;
@@ -11,10 +11,16 @@ export interface PaddedTokens {
   readonly inputIds: Tensor;
   /** int64 `[rows, length]`, 1 for tokens and 0 for padding. */
   readonly attentionMask: Tensor;
+  /** int64 `[tokens]`: ids of the tokens, row after row, without padding. */
+  readonly tokenIds: Tensor;
+  /** int64 `[tokens]`: place of each token among `rows*length`. */
+  readonly tokenPlaces: Tensor;
+  /** Tokens of each row. */
+  readonly lengths: Int32Array;
 }
 
 /**
- * Pads some rows of a column to the longest of them.
+ * Pads some rows of a column to the longest of them. Every row has at least one token.
  * @param rows numbers of the sequences to take, in the order of the result.
  */
 export function padSequences(
@@ -22,19 +28,34 @@ export function padSequences(
   rows: ArrayLike<number>,
   padTokenId: number,
 ): PaddedTokens {
-  let length = 1;
-  for (let row = 0; row < rows.length; row++) length = Math.max(length, sequences[rows[row]!]!.length);
+  const lengths = Int32Array.from(rows, (row) => sequences[row]!.length);
+  const length = Math.max(1, ...lengths);
+  const tokens = lengths.reduce((sum, own) => sum + own, 0);
   const shape = [rows.length, length];
   const inputIds = new BigInt64Array(rows.length * length).fill(BigInt(padTokenId));
   const attentionMask = new BigInt64Array(rows.length * length);
+  const tokenIds = new BigInt64Array(tokens);
+  const tokenPlaces = new BigInt64Array(tokens);
+  let token = 0;
   for (let row = 0; row < rows.length; row++) {
     const sequence = sequences[rows[row]!]!;
-    for (let position = 0; position < sequence.length; position++) {
-      inputIds[row * length + position] = BigInt(sequence[position]!);
-      attentionMask[row * length + position] = 1n;
+    for (let position = 0; position < sequence.length; position++, token++) {
+      const place = row * length + position;
+      const id = BigInt(sequence[position]!);
+      inputIds[place] = id;
+      attentionMask[place] = 1n;
+      tokenIds[token] = id;
+      tokenPlaces[token] = BigInt(place);
     }
   }
-  return { length, inputIds: int64Tensor(inputIds, shape), attentionMask: int64Tensor(attentionMask, shape) };
+  return {
+    length,
+    inputIds: int64Tensor(inputIds, shape),
+    attentionMask: int64Tensor(attentionMask, shape),
+    tokenIds: int64Tensor(tokenIds, [tokens]),
+    tokenPlaces: int64Tensor(tokenPlaces, [tokens]),
+    lengths,
+  };
 }
 
 /** How a column's rows are cut into mini-batches. */

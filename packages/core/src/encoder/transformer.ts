@@ -5,6 +5,7 @@ import {
   divide,
   dropout,
   equal,
+  expand,
   type Graph,
   gather,
   gelu,
@@ -17,6 +18,8 @@ import {
   maximum,
   multiply,
   not,
+  type Packing,
+  pack,
   range,
   relu,
   reshape,
@@ -25,12 +28,17 @@ import {
   softmax,
   subtract,
   transpose,
+  unpack,
   type Value,
   where,
 } from "@gradbank/graph";
 import type { Activation, Architecture, BlockNames } from "./architecture.ts";
 
-/** What the forward pass of a transformer is built from. Symbols `rows` and `length` name its two dimensions. */
+/**
+ * What the forward pass of a transformer is built from. Symbols `rows` and `length` name its two dimensions.
+ *
+ * With `packing`, everything but attention works on the tokens alone, without padding.
+ */
 export interface TransformerInputs {
   /** int64 `[rows, length]`. */
   readonly inputIds: Value;
@@ -38,6 +46,11 @@ export interface TransformerInputs {
   readonly attentionMask: Value;
   /** int64 `[rows, length]`; absent: all tokens are of type 0. */
   readonly tokenTypeIds?: Value;
+  /** Where the tokens lie among `rows*length` places; absent: padding is computed too. */
+  readonly packing?: Packing & {
+    /** int64 `[tokens]`: the ids of the tokens. */
+    readonly tokenIds: Value;
+  };
   /** A weight by its name in model.safetensors. */
   parameter(name: string): Value;
   /** The uint8 mask of a dropout site; absent: no dropout. */
@@ -46,10 +59,10 @@ export interface TransformerInputs {
 
 /** Result of the forward pass. */
 export interface TransformerOutputs {
-  /** Last hidden state, `[rows*length, hiddenSize]`. */
+  /** Last hidden state, `[rows*length, hiddenSize]`; zeros for padding if the tokens are packed. */
   readonly hidden: Value;
   /**
-   * The word vectors as they were looked up, `[rows, length, hiddenSize]`. Training differentiates with respect to
+   * The word vectors as they were looked up, `[tokens, hiddenSize]`. Training differentiates with respect to
    * them: adding their gradient to the table's rows costs what the tokens cost, not what the vocabulary costs.
    */
   readonly wordVectors: Value;
@@ -65,13 +78,18 @@ export function buildTransformer(
   inputs: TransformerInputs,
 ): TransformerOutputs {
   const { names, layerNormEpsilon } = architecture;
-  const [rows, length] = inputs.inputIds.shape as [string, string];
-  const flat = [`${rows}*${length}`, architecture.hiddenSize];
+  const [rows, length] = inputs.attentionMask.shape as [string, string];
+  const places = `${rows}*${length}`;
+  const { packing } = inputs;
+  const toTokens = (x: Value) => (packing ? pack(x, packing) : x);
+  const toPlaces = (x: Value) => (packing ? unpack(x, packing) : x);
   const rates = new Map(architecture.dropoutSites.map((site) => [site.name, site.rate]));
   const context: BlockContext = {
     architecture,
     rows,
     length,
+    toTokens,
+    toPlaces,
     linear: (x, name) => linear(x, inputs.parameter(`${name}.weight`), inputs.parameter(`${name}.bias`)),
     normalize: (x, name) =>
       layerNormalization(x, inputs.parameter(`${name}.weight`), inputs.parameter(`${name}.bias`), layerNormEpsilon),
@@ -83,14 +101,21 @@ export function buildTransformer(
   };
 
   const { wordVectors, hidden: embedded } = graph.scope("embeddings", () => {
-    const wordVectors = gather(inputs.parameter(names.wordEmbeddings), inputs.inputIds);
-    const positions = gather(inputs.parameter(names.positionEmbeddings), buildPositions(graph, architecture, inputs));
-    let sum = wordVectors;
-    if (names.tokenTypeEmbeddings) {
-      const table = inputs.parameter(names.tokenTypeEmbeddings);
-      sum = add(sum, inputs.tokenTypeIds ? gather(table, inputs.tokenTypeIds) : slice(table, 0, 0, 1));
-    }
-    sum = reshape(add(sum, positions), flat);
+    const flat = (values: Value) => reshape(values, [places]);
+    const lookUp = (name: string, indices: Value) => gather(inputs.parameter(name), indices);
+    const positions = flat(buildPositions(graph, architecture, inputs));
+    const wordVectors = lookUp(names.wordEmbeddings, packing?.tokenIds ?? flat(inputs.inputIds));
+    let sum = add(
+      wordVectors,
+      lookUp(names.positionEmbeddings, packing ? gather(positions, packing.places) : positions),
+    );
+    if (names.tokenTypeEmbeddings)
+      sum = add(
+        sum,
+        inputs.tokenTypeIds
+          ? lookUp(names.tokenTypeEmbeddings, flat(inputs.tokenTypeIds))
+          : slice(inputs.parameter(names.tokenTypeEmbeddings), 0, 0, 1),
+      );
     return {
       wordVectors,
       hidden: context.dropout(context.normalize(sum, names.embeddingNormalization), "embeddings"),
@@ -103,7 +128,7 @@ export function buildTransformer(
       buildBlock(hidden, `layer${layer}`, names.block(layer), context, graph),
     );
   }
-  return { hidden, wordVectors };
+  return { hidden: toPlaces(hidden), wordVectors };
 }
 
 interface BlockContext {
@@ -111,6 +136,10 @@ interface BlockContext {
   readonly rows: string;
   readonly length: string;
   readonly scoreBias: Value;
+  /** `[rows*length, width]` to `[tokens, width]`. */
+  toTokens(x: Value): Value;
+  /** `[tokens, width]` to `[rows*length, width]`. */
+  toPlaces(x: Value): Value;
   linear(x: Value, name: string): Value;
   normalize(x: Value, name: string): Value;
   dropout(x: Value, site: string): Value;
@@ -122,11 +151,13 @@ function buildBlock(x: Value, site: string, names: BlockNames, context: BlockCon
   const headSize = hiddenSize / heads;
   const attended = graph.scope("attention", () => {
     const split = (name: string) =>
-      transpose(reshape(context.linear(x, name), [rows, length, heads, headSize]), [0, 2, 1, 3]);
+      transpose(reshape(context.toPlaces(context.linear(x, name)), [rows, length, heads, headSize]), [0, 2, 1, 3]);
     const [query, key, value] = [split(names.query), split(names.key), split(names.value)];
     const scores = add(matmul(query, key, { transposeB: true, alpha: 1 / Math.sqrt(headSize) }), context.scoreBias);
     const weights = context.dropout(softmax(scores), `${site}.attention`);
-    const mixed = reshape(transpose(matmul(weights, value), [0, 2, 1, 3]), [`${rows}*${length}`, hiddenSize]);
+    const mixed = context.toTokens(
+      reshape(transpose(matmul(weights, value), [0, 2, 1, 3]), [`${rows}*${length}`, hiddenSize]),
+    );
     const projected = context.dropout(context.linear(mixed, names.attentionOutput), `${site}.attention_output`);
     return context.normalize(add(projected, x), names.attentionNormalization);
   });
@@ -146,9 +177,14 @@ const activationFunctions: Readonly<Record<Activation, (x: Value) => Value>> = {
   swish: silu,
 };
 
-/** Position ids, `[length]` or `[rows, length]`. */
-function buildPositions(graph: Graph, architecture: Architecture, { inputIds }: TransformerInputs): Value {
-  if (architecture.positions.kind === "from-zero") return range(graph, inputIds.shape[1]!);
+/** Position ids, `[rows, length]`. */
+function buildPositions(
+  graph: Graph,
+  architecture: Architecture,
+  { inputIds, attentionMask }: TransformerInputs,
+): Value {
+  if (architecture.positions.kind === "from-zero")
+    return expand(range(graph, attentionMask.shape[1]!), attentionMask.shape);
   const { paddingId } = architecture.positions;
   const isToken = cast(not(equal(inputIds, paddingId)), "int64");
   return add(multiply(cumulativeSum(isToken, 1), isToken), paddingId);

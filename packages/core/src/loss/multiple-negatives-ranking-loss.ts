@@ -69,7 +69,7 @@ export class MultipleNegativesRankingLoss implements Loss {
     });
     encoder.programs.accumulateGradients(
       outputs,
-      batch.columns.map((_, column) => ({ prefix: prefix(column), inputIds: inputs[`${prefix(column)}input_ids`]! })),
+      batch.columns.map((_, column) => ({ prefix: prefix(column), tokenIds: inputs[`${prefix(column)}token_ids`]! })),
     );
     const perColumn = (name: string) =>
       batch.columns.map((_, column) => outputs[`${prefix(column)}${name}`]!.data as Float32Array);

@@ -109,6 +109,35 @@ const gather = fc
     ),
   );
 
+/** Rows of different lengths in a padded matrix. */
+function packing(operator: "pack" | "unpack") {
+  return fc
+    .tuple(fc.array(size, { minLength: 1, maxLength: 3 }), size, size)
+    .map(([lengths, extra, width]): OperatorCase => {
+      const length = Math.max(...lengths) + extra - 1;
+      const isFilled = lengths.flatMap((own) => Array.from({ length }, (_, position) => (position < own ? 1 : 0)));
+      const places = isFilled.flatMap((filled, place) => (filled ? [place] : []));
+      let packed = -1;
+      const origins = isFilled.map((filled) => (filled ? ++packed : Math.max(packed, 0)));
+      return {
+        operator,
+        attributes: {},
+        inputs: [
+          real([operator === "pack" ? isFilled.length : places.length, width]),
+          { dataType: "int64", shape: [places.length], values: places },
+          { dataType: "int64", shape: [origins.length], values: origins },
+          { dataType: "bool", shape: [isFilled.length, 1], values: isFilled },
+        ],
+        build: ([x, placesInput, originsInput, isFilledInput]) =>
+          (operator === "pack" ? op.pack : op.unpack)(x!, {
+            places: placesInput!,
+            origins: originsInput!,
+            isFilled: isFilledInput!,
+          }),
+      };
+    });
+}
+
 /** Generators of cases, one an operator with a gradient rule. */
 export const differentiableCases: Readonly<Record<string, fc.Arbitrary<OperatorCase>>> = {
   add: binary("add", op.add),
@@ -205,6 +234,8 @@ export const differentiableCases: Readonly<Record<string, fc.Arbitrary<OperatorC
       build: ([index, updates]) => op.scatterAdd(index!, updates!, rows),
     }),
   ),
+  pack: packing("pack"),
+  unpack: packing("unpack"),
   reduceSum: reduction("reduceSum", op.reduceSum),
   reduceMean: reduction("reduceMean", op.reduceMean),
   reduceMax: reduction("reduceMax", op.reduceMax),
