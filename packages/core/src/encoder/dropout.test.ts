@@ -28,17 +28,29 @@ describe("drawDropoutMask", () => {
             padded,
             sizes,
           ).data;
-          const wide = drawDropoutMask(k, 1, 3, attention, all, [], padded, sizes).data;
+          const wide = drawDropoutMask(
+            k,
+            1,
+            3,
+            attention,
+            all,
+            all.map(() => padded),
+            padded,
+            sizes,
+          ).data;
           all.forEach((row, index) => {
             const alone = drawDropoutMask(k, 1, 2, hidden, [row], [length], length, sizes).data;
             const start = index * padded * sizes.hiddenSize;
             expect(alone).toEqual(together.slice(start, start + length * sizes.hiddenSize));
-            const narrow = drawDropoutMask(k, 1, 3, attention, [row], [], length, sizes).data;
+            const narrow = drawDropoutMask(k, 1, 3, attention, [row], [length], length, sizes).data;
+            const short = drawDropoutMask(k, 1, 3, attention, [row], [length], padded, sizes).data;
             for (let head = 0; head < sizes.heads; head++)
               for (let query = 0; query < length; query++) {
                 const from = ((index * sizes.heads + head) * padded + query) * padded;
                 const own = (head * length + query) * length;
                 expect(narrow.slice(own, own + length)).toEqual(wide.slice(from, from + length));
+                const inShort = (head * padded + query) * padded;
+                expect(short.slice(inShort, inShort + length)).toEqual(wide.slice(from, from + length));
               }
           });
         },

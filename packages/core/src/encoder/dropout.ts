@@ -32,8 +32,9 @@ export interface DropoutSizes {
 /**
  * Draws the masks of one site for some rows of a column.
  * @param rows row numbers within the batch, one a row of the mask.
- * @param lengths tokens of each row for which `hidden` masks are drawn.
- * @param length padded length of these rows, for which `attention` masks are drawn.
+ * @param lengths tokens of each row: draws are made for them; in `attention` masks everything else is 0, which changes
+ * nothing, because padding is neither attended to nor read.
+ * @param length padded length of these rows.
  * @returns uint8, 1 = kept: `[sum of lengths, hiddenSize]` or `[rows, heads, length, length]`.
  */
 export function drawDropoutMask(
@@ -53,21 +54,19 @@ export function drawDropoutMask(
   let start = 0;
   for (let index = 0; index < rows.length; index++) {
     const [first, second] = streamKey(key, column, siteIndex, rows[index]!);
-    const rowElements = isHidden ? lengths[index]! * sizes.hiddenSize : sizes.heads * length * length;
+    const own = lengths[index]!;
     if (isHidden) {
-      fillMask(mask, start, rowElements, 0, first, second, threshold);
-      start += rowElements;
+      fillMask(mask, start, own * sizes.hiddenSize, 0, first, second, threshold);
+      start += own * sizes.hiddenSize;
       continue;
     }
     // Each attention row starts at an even draw, because one hash decides two elements.
     const stride = sizes.maximumLength + (sizes.maximumLength % 2);
-    for (let line = 0; line < sizes.heads * length; line++) {
-      const head = Math.floor(line / length);
-      const query = line - head * length;
-      const origin = (head * sizes.maximumLength + query) * stride;
-      fillMask(mask, start + line * length, length, origin, first, second, threshold);
-    }
-    start += rowElements;
+    for (let head = 0; head < sizes.heads; head++, start += length * length)
+      for (let query = 0; query < own; query++) {
+        const origin = (head * sizes.maximumLength + query) * stride;
+        fillMask(mask, start + query * length, own, origin, first, second, threshold);
+      }
   }
   return uint8Tensor(mask, isHidden ? [tokens, sizes.hiddenSize] : [rows.length, sizes.heads, length, length]);
 }
