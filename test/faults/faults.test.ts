@@ -219,7 +219,9 @@ describe("saving", () => {
       const before = await readFile(join(target, "model.safetensors"));
       await writeFile(join(disk, "filler"), Buffer.alloc(1_500_000)).catch(() => undefined);
       encoder.parameters.data.fill(0);
-      await expect(encoder.save(target)).rejects.toThrow(/There is no room on the disk.*what was there before is untouched/);
+      await expect(encoder.save(target)).rejects.toThrow(
+        /There is no room on the disk.*what was there before is untouched/,
+      );
       expect((await readFile(join(target, "model.safetensors"))).equals(before)).toBe(true);
       expect((await readdir(disk)).sort()).toEqual(["filler", "model"]);
       await encoder.release();
