@@ -37,6 +37,8 @@ def torch_expand(x: Torch) -> Torch:
     return x.expand(2, 3, 4)
 
 
+PACKING = [np.array([0, 1, 2]), np.array([0, 1, 2, 2]), np.array([[True], [True], [True], [False]])]
+
 CASES: list[tuple[str, list[np.ndarray], dict[str, Any], Callable[..., Torch]]] = [
     ("add", [floats(2, 3), floats(3)], {}, torch.add),
     ("subtract", [floats(2, 3), floats(2, 1)], {}, torch.sub),
@@ -95,6 +97,14 @@ CASES: list[tuple[str, list[np.ndarray], dict[str, Any], Callable[..., Torch]]] 
         lambda index, updates: torch.zeros(4, 4, dtype=updates.dtype).index_add(
             0, index.flatten(), updates.flatten(0, 1)
         ),
+    ),
+    # Two rows of two places; the second has one token.
+    ("pack", [floats(4, 3), *PACKING], {}, lambda x, places, origins, filled: x[filled.flatten()]),
+    (
+        "unpack",
+        [floats(3, 3), *PACKING],
+        {},
+        lambda x, places, origins, filled: torch.zeros(4, 3, dtype=x.dtype).masked_scatter(filled, x),
     ),
     ("reduceSum", [floats(2, 3, 4)], {"axes": [0, 2]}, lambda x: x.sum((0, 2))),
     ("reduceMean", [floats(2, 3, 4)], {"axes": [1], "keepDimensions": True}, lambda x: x.mean(1, keepdim=True)),
