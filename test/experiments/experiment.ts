@@ -1,5 +1,4 @@
 import type { EmbeddingBankOptions, TrainingArgumentsInput } from "@gradbank/core";
-import type { RandomModel } from "./random-model.ts";
 
 /** A named comparison: everything about it is data. */
 export interface Experiment {
@@ -12,8 +11,6 @@ export interface Experiment {
   readonly model?: string;
   /** Take a random BERT of one layer and all-MiniLM-L6-v2's dimension instead: for what does not depend on the encoder. */
   readonly smallModel?: boolean;
-  /** Train this random model instead. */
-  readonly randomModel?: RandomModel;
   /** Most tokens of a text, special tokens included. */
   readonly maximumLength: number;
   /** Seeds of the order of rows and of dropout. Each arm runs once with each. */

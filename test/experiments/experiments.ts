@@ -2,7 +2,6 @@ import { ablation } from "./ablation.ts";
 import { bankCost } from "./bank-cost.ts";
 import { equalMemory } from "./equal-memory.ts";
 import type { Experiment } from "./experiment.ts";
-import { fromScratch } from "./from-scratch.ts";
 import { growth } from "./growth.ts";
 import { likeLength } from "./like-length.ts";
 import { thread } from "./thread.ts";
@@ -11,7 +10,6 @@ import { threadSmall } from "./thread-small.ts";
 /** All experiments that `npm run experiment` knows. */
 export const experiments: readonly Experiment[] = [
   equalMemory,
-  fromScratch,
   likeLength,
   ablation,
   thread,

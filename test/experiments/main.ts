@@ -11,7 +11,6 @@ import { ExperimentError } from "./errors.ts";
 import type { Experiment } from "./experiment.ts";
 import { experiments } from "./experiments.ts";
 import { experimentHelp, parseExperimentOptions } from "./options.ts";
-import { makeRandomModel } from "./random-model.ts";
 import { writeReport } from "./report.ts";
 import { planRuns, runExperiment } from "./run-experiment.ts";
 import { RunStore } from "./run-store.ts";
@@ -67,9 +66,8 @@ async function main(): Promise<void> {
   process.stdout.write(`\n${experiment.title}\n\n${table}\n\n${files.join("\n")}\n`);
 }
 
-/** The experiment's random model, all-MiniLM-L6-v2 from the Python environment, or the small model. */
-async function localModel({ smallModel: isSmall, randomModel }: Experiment): Promise<string> {
-  if (randomModel) return makeRandomModel(randomModel, join(repository, ".cache", "experiments", "models"));
+/** all-MiniLM-L6-v2 from the Python environment, or the small model. */
+async function localModel({ smallModel: isSmall }: Experiment): Promise<string> {
   const reference = await Reference.start();
   const folder = isSmall
     ? smallModel(reference, "bert", { hiddenSize: 384, layers: 1, intermediateSize: 64 })
