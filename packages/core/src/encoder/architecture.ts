@@ -86,18 +86,33 @@ export function readArchitecture(raw: RawConfiguration): Architecture {
   return architecture;
 }
 
-function readBertFamily(raw: RawConfiguration, positions: Architecture["positions"]): Architecture {
-  refuseUnless(raw, "position_embedding_type", ["absolute", undefined, null]);
-  refuseUnless(raw, "is_decoder", [false, undefined, null]);
+/** Fields that config.json of BERT, RoBERTa, XLM-RoBERTa and MPNet has under the same names. */
+function readBertFields(
+  raw: RawConfiguration,
+): Omit<Architecture, "modelType" | "positions" | "relativePositions" | "names"> {
   const layers = integer(raw, "num_hidden_layers");
   return {
-    modelType: raw.model_type as string,
     hiddenSize: integer(raw, "hidden_size"),
     layers,
     heads: integer(raw, "num_attention_heads"),
     activation: activation(raw, "hidden_act"),
     layerNormEpsilon: number(raw, "layer_norm_eps", 1e-12),
     maximumPositions: integer(raw, "max_position_embeddings"),
+    dropoutSites: dropoutSites(layers, {
+      embeddings: number(raw, "hidden_dropout_prob", 0.1),
+      attention: number(raw, "attention_probs_dropout_prob", 0.1),
+      attention_output: number(raw, "hidden_dropout_prob", 0.1),
+      output: number(raw, "hidden_dropout_prob", 0.1),
+    }),
+  };
+}
+
+function readBertFamily(raw: RawConfiguration, positions: Architecture["positions"]): Architecture {
+  refuseUnless(raw, "position_embedding_type", ["absolute", undefined, null]);
+  refuseUnless(raw, "is_decoder", [false, undefined, null]);
+  return {
+    modelType: raw.model_type as string,
+    ...readBertFields(raw),
     positions,
     names: {
       wordEmbeddings: "embeddings.word_embeddings.weight",
@@ -115,25 +130,13 @@ function readBertFamily(raw: RawConfiguration, positions: Architecture["position
         outputNormalization: `encoder.layer.${layer}.output.LayerNorm`,
       }),
     },
-    dropoutSites: dropoutSites(layers, {
-      embeddings: number(raw, "hidden_dropout_prob", 0.1),
-      attention: number(raw, "attention_probs_dropout_prob", 0.1),
-      attention_output: number(raw, "hidden_dropout_prob", 0.1),
-      output: number(raw, "hidden_dropout_prob", 0.1),
-    }),
   };
 }
 
 function readMpnet(raw: RawConfiguration): Architecture {
-  const layers = integer(raw, "num_hidden_layers");
   return {
     modelType: "mpnet",
-    hiddenSize: integer(raw, "hidden_size"),
-    layers,
-    heads: integer(raw, "num_attention_heads"),
-    activation: activation(raw, "hidden_act"),
-    layerNormEpsilon: number(raw, "layer_norm_eps", 1e-12),
-    maximumPositions: integer(raw, "max_position_embeddings"),
+    ...readBertFields(raw),
     positions: { kind: "after-padding", paddingId: integer(raw, "pad_token_id", 1) },
     relativePositions: {
       name: "encoder.relative_attention_bias.weight",
@@ -155,12 +158,6 @@ function readMpnet(raw: RawConfiguration): Architecture {
         outputNormalization: `encoder.layer.${layer}.output.LayerNorm`,
       }),
     },
-    dropoutSites: dropoutSites(layers, {
-      embeddings: number(raw, "hidden_dropout_prob", 0.1),
-      attention: number(raw, "attention_probs_dropout_prob", 0.1),
-      attention_output: number(raw, "hidden_dropout_prob", 0.1),
-      output: number(raw, "hidden_dropout_prob", 0.1),
-    }),
   };
 }
 
