@@ -6,7 +6,7 @@ export {
   type StepComparison,
   type StepStage,
   stepStages,
-} from "./compare-step.ts";
+} from "./lockstep/compare-step.ts";
 export {
   type ComparisonLimits,
   compareTensor,
@@ -14,9 +14,9 @@ export {
   rootMeanSquare,
   shareOfTolerance,
   type TensorComparison,
-} from "./compare-tensor.ts";
+} from "./comparison/compare-tensor.ts";
 export { BridgeError, type BridgeErrorCode } from "./errors.ts";
-export { PythonServer, type PythonServerOptions } from "./python-server.ts";
-export { Reference } from "./reference.ts";
-export type * from "./reference-types.ts";
-export type { FloatTensor, Tensor, TensorArrays, TensorDataType, TensorOf, Tensors } from "./tensor.ts";
+export { PythonServer, type PythonServerOptions } from "./python/python-server.ts";
+export { Reference } from "./reference/reference.ts";
+export type * from "./reference/reference-types.ts";
+export type { FloatTensor, Tensor, TensorArrays, TensorDataType, TensorOf, Tensors } from "./protocol/tensor.ts";

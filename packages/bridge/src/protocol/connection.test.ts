@@ -5,7 +5,7 @@ import { pack, unpack } from "msgpackr";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Router } from "zeromq";
 import { Connection } from "./connection.ts";
-import { BridgeError } from "./errors.ts";
+import { BridgeError } from "../errors.ts";
 
 let folder: string;
 let router: Router;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Reference } from "./reference.ts";
 import type { ReferenceLoss, ReferenceModel } from "./reference-types.ts";
-import type { FloatTensor, Tensor, TensorOf, Tensors } from "./tensor.ts";
+import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
 
 const texts = ["a quick brown fox", "the dog sleeps in the sun", "red", "rivers run to the sea", "a bank of a river"];
 const anchors = texts.slice(0, 4);

@@ -1,4 +1,4 @@
-import type { FloatTensor, TensorOf } from "./tensor.ts";
+import type { FloatTensor, TensorOf } from "../protocol/tensor.ts";
 
 /** Versions and state of the Python process. */
 export interface PythonInformation {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { pack, unpack } from "msgpackr";
 import { describe, expect, it } from "vitest";
-import { BridgeError } from "./errors.ts";
+import { BridgeError } from "../errors.ts";
 import { byteLength, type Tensor, type TensorDataType, tensorFromBytes } from "./tensor.ts";
 import { decodeReply, encodeRequest } from "./wire.ts";
 

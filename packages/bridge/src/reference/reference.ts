@@ -1,5 +1,5 @@
-import { BridgeError } from "./errors.ts";
-import { PythonServer, type PythonServerOptions } from "./python-server.ts";
+import { BridgeError } from "../errors.ts";
+import { PythonServer, type PythonServerOptions } from "../python/python-server.ts";
 import type {
   BenchmarkOptions,
   BenchmarkRound,
@@ -21,8 +21,8 @@ import type {
   TokenRows,
 } from "./reference-types.ts";
 import { snakeCaseKeys } from "./snake-case.ts";
-import type { FloatTensor, Tensor, TensorOf, Tensors } from "./tensor.ts";
-import { protocol } from "./wire.ts";
+import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
+import { protocol } from "../protocol/wire.ts";
 
 const hour = 3_600_000;
 

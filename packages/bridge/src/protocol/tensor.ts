@@ -1,4 +1,4 @@
-import { BridgeError } from "./errors.ts";
+import { BridgeError } from "../errors.ts";
 
 /** The array that holds the values of each data type. A bool is one byte, 0 or 1. */
 export interface TensorArrays {

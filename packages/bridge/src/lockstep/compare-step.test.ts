@@ -10,8 +10,8 @@ import {
 } from "@gradbank/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareStep, layerOfParameter, type StepComparison, stepStages } from "./compare-step.ts";
-import { Reference } from "./reference.ts";
-import type { ReferenceModel } from "./reference-types.ts";
+import { Reference } from "../reference/reference.ts";
+import type { ReferenceModel } from "../reference/reference-types.ts";
 
 const anchors = ["red", "a quick brown fox", "rivers run to the sea", "the dog sleeps"];
 const positives = ["a colour of blood and fire", "an animal", "water", "an animal at rest in the sun"];

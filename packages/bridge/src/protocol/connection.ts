@@ -1,5 +1,5 @@
 import { Dealer } from "zeromq";
-import { BridgeError } from "./errors.ts";
+import { BridgeError } from "../errors.ts";
 import type { Tensors } from "./tensor.ts";
 import { decodeReply, encodeRequest, type Reply } from "./wire.ts";
 

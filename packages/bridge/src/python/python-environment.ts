@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BridgeError } from "./errors.ts";
+import { BridgeError } from "../errors.ts";
 
 /** Where the Python side lives. */
 export interface PythonEnvironment {

@@ -1,5 +1,5 @@
 import { Packr, Unpackr } from "msgpackr";
-import { BridgeError } from "./errors.ts";
+import { BridgeError } from "../errors.ts";
 import { byteLength, isTensorDataType, type Tensor, type Tensors, tensorBytes, tensorFromBytes } from "./tensor.ts";
 
 /** Version of the wire protocol; python-ref's `gradbank_ref.PROTOCOL`. */
