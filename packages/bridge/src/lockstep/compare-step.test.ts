@@ -9,9 +9,9 @@ import {
   SentenceEncoder,
 } from "@gradbank/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compareStep, layerOfParameter, type StepComparison, stepStages } from "./compare-step.ts";
 import { Reference } from "../reference/reference.ts";
 import type { ReferenceModel } from "../reference/reference-types.ts";
+import { compareStep, layerOfParameter, type StepComparison, stepStages } from "./compare-step.ts";
 
 const anchors = ["red", "a quick brown fox", "rivers run to the sea", "the dog sleeps"];
 const positives = ["a colour of blood and fire", "an animal", "water", "an animal at rest in the sun"];

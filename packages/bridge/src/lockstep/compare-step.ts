@@ -1,8 +1,18 @@
 import type { DropoutKey, Loss, SentenceEncoder, TokenSequence } from "@gradbank/core";
-import { compareTensor, rootMeanSquare, shareOfTolerance, type TensorComparison } from "../comparison/compare-tensor.ts";
-import type { Reference } from "../reference/reference.ts";
-import type { LossStepColumn, ReferenceLoss, ReferenceLossOptions, ReferenceModel } from "../reference/reference-types.ts";
+import {
+  compareTensor,
+  rootMeanSquare,
+  shareOfTolerance,
+  type TensorComparison,
+} from "../comparison/compare-tensor.ts";
 import type { FloatTensor, TensorOf } from "../protocol/tensor.ts";
+import type { Reference } from "../reference/reference.ts";
+import type {
+  LossStepColumn,
+  ReferenceLoss,
+  ReferenceLossOptions,
+  ReferenceModel,
+} from "../reference/reference-types.ts";
 
 /** The points of a step at which both sides are compared, in the order in which data flows through them. */
 export const stepStages = [

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { pack, unpack } from "msgpackr";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Router } from "zeromq";
-import { Connection } from "./connection.ts";
 import { BridgeError } from "../errors.ts";
+import { Connection } from "./connection.ts";
 
 let folder: string;
 let router: Router;

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { Connection, type MethodReply } from "../protocol/connection.ts";
 import { BridgeError } from "../errors.ts";
-import { findPythonEnvironment, type PythonEnvironment } from "./python-environment.ts";
+import { Connection, type MethodReply } from "../protocol/connection.ts";
 import type { Tensors } from "../protocol/tensor.ts";
+import { findPythonEnvironment, type PythonEnvironment } from "./python-environment.ts";
 
 /** How to start the Python server. */
 export interface PythonServerOptions {

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
 import { Reference } from "./reference.ts";
 import type { ReferenceLoss, ReferenceModel } from "./reference-types.ts";
-import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
 
 const texts = ["a quick brown fox", "the dog sleeps in the sun", "red", "rivers run to the sea", "a bank of a river"];
 const anchors = texts.slice(0, 4);

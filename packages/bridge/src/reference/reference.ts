@@ -1,4 +1,6 @@
 import { BridgeError } from "../errors.ts";
+import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
+import { protocol } from "../protocol/wire.ts";
 import { PythonServer, type PythonServerOptions } from "../python/python-server.ts";
 import type {
   BenchmarkOptions,
@@ -21,8 +23,6 @@ import type {
   TokenRows,
 } from "./reference-types.ts";
 import { snakeCaseKeys } from "./snake-case.ts";
-import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
-import { protocol } from "../protocol/wire.ts";
 
 const hour = 3_600_000;
 
