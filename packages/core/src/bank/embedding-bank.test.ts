@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type BankRows, EmbeddingBank } from "./embedding-bank.ts";
+import { type BankRows, EmbeddingBank, type SlotRange } from "./embedding-bank.ts";
 
 const [columns, dimension] = [2, 3];
 let counter = 0;
@@ -38,7 +38,10 @@ function contents(bank: EmbeddingBank): number[] {
     held.push(row);
   }
   expect(bank.rows).toBe(held.length);
-  return held.sort((a, b) => a - b);
+  const byAge = [...bank.slotsByAge()].map((slot) => bank.embeddings(0)[slot * dimension]!);
+  // Rows are numbered in the order in which they were pushed.
+  expect(byAge).toEqual(held.sort((a, b) => a - b));
+  return byAge;
 }
 
 type Action = { readonly push: number } | "reset" | "step" | "save";
@@ -123,6 +126,59 @@ describe("EmbeddingBank equals a list", () => {
       ),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("replaceRows", () => {
+  it("changes the embeddings of all rows, oldest first, and nothing else", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(undefined, "pr-3612" as const),
+        fc.integer({ min: 1, max: 9 }),
+        fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 6 }),
+        (compatibility, capacity, sizes) => {
+          const bank = new EmbeddingBank({ capacity, ...(compatibility ? { compatibility } : {}) });
+          for (const size of [5, ...sizes]) bank.push(makeRows(size));
+          const before = bank.save();
+          const heard: (readonly SlotRange[])[] = [];
+          bank.onWrite((written) => heard.push(written));
+          const replaced = Array.from({ length: columns }, (_, column) =>
+            Float32Array.from({ length: bank.rows * dimension }, (__, index) => -index - column / 4),
+          );
+          bank.replaceRows(replaced);
+          expect(heard).toEqual([[{ start: 0, end: bank.fill }]]);
+          replaced.forEach((column, index) => {
+            const held = [...bank.slotsByAge()].flatMap((slot) => [
+              ...bank.embeddings(index).subarray(slot * dimension, (slot + 1) * dimension),
+            ]);
+            expect(held).toEqual([...column]);
+          });
+          const after = bank.save();
+          expect({ ...after, embeddings: [] }).toEqual({ ...before, embeddings: [] });
+          before.occupied.forEach((isOccupied, slot) => {
+            const range = [slot * dimension, (slot + 1) * dimension] as const;
+            if (!isOccupied)
+              for (let column = 0; column < columns; column++)
+                expect(after.embeddings[column]!.slice(...range)).toEqual(before.embeddings[column]!.slice(...range));
+          });
+          expect(after.embeddings[0]).not.toEqual(before.embeddings[0]);
+        },
+      ),
+    );
+  });
+
+  it("refuses other rows or columns than the bank holds, and takes none for an empty bank", () => {
+    const bank = new EmbeddingBank({ capacity: 4 });
+    bank.replaceRows([]);
+    bank.push(makeRows(2));
+    const rows = (count: number) => new Float32Array(count * dimension);
+    expect(() => bank.replaceRows([rows(2), rows(3)])).toThrow(
+      /columns of 6, 9 numbers; the bank holds 2 columns of 2 rows of 3 numbers/,
+    );
+    expect(() => bank.replaceRows([rows(2)])).toThrow(/columns of 6 numbers/);
+    expect(() => bank.replaceRows([])).toThrow(/columns of no numbers/);
+    bank.reset();
+    bank.replaceRows([rows(0), rows(0)]);
   });
 });
 

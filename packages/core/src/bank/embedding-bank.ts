@@ -174,8 +174,7 @@ export class EmbeddingBank {
   /** Optimizer steps since the oldest row entered; 0 when empty. */
   get oldestAge(): number {
     if (this.#fill === 0) return 0;
-    const oldest = this.#fill < this.slots ? 0 : this.#next;
-    return this.#optimizerSteps - this.#pushedAtStep[oldest]!;
+    return this.#optimizerSteps - this.#pushedAtStep[this.#next % this.#fill]!;
   }
 
   /** Bytes of a bank of so many slots: embeddings, one hash a text, and each row's age and occupancy. */
@@ -232,6 +231,37 @@ export class EmbeddingBank {
   /** 1 for each slot that holds a row: a view. */
   occupied(): Uint8Array {
     return this.#occupied.subarray(0, this.#fill);
+  }
+
+  /** Slots that hold a row, from the oldest row to the newest. */
+  slotsByAge(): Int32Array {
+    return Int32Array.from({ length: this.#fill }, (_, index) => (this.#next + index) % this.#fill).filter(
+      (slot) => this.#occupied[slot] === 1,
+    );
+  }
+
+  /**
+   * Overwrites the embeddings of all rows; texts and ages stay. It is what a lockstep comparison loads.
+   * @param columns one a column, `[rows, dimension]`, flat, from the oldest row to the newest. Copied.
+   * @throws OptionError "bank-shape-changed" when they are not as many numbers as the bank holds.
+   */
+  replaceRows(columns: readonly Float32Array[]): void {
+    const given = columns.map((column) => column.length);
+    const expected = this.#embeddings.map(() => this.#rows * this.#dimension);
+    if (given.length !== expected.length || given.some((count, column) => count !== expected[column]))
+      throw new OptionError(
+        "bank-shape-changed",
+        `replaceRows was given columns of ${given.join(", ") || "no"} numbers; the bank holds ${this.columns} columns of ${this.#rows} rows of ${this.#dimension} numbers. Give every row of every column, oldest first.`,
+        { given, expected },
+      );
+    const width = this.#dimension;
+    const slots = this.slotsByAge();
+    columns.forEach((column, index) => {
+      slots.forEach((slot, row) => {
+        this.#embeddings[index]!.set(column.subarray(row * width, (row + 1) * width), slot * width);
+      });
+    });
+    if (this.#fill > 0) for (const listener of this.#listeners) listener([{ start: 0, end: this.#fill }]);
   }
 
   /** Has `listener` called after rows were written or the bank was emptied (no range). @returns stops it. */

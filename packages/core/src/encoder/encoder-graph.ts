@@ -37,6 +37,8 @@ export interface EncodeColumnOptions {
   readonly prefix: string;
   /** Ask for dropout masks as inputs `<prefix>dropout/<site>`. */
   readonly dropout: boolean;
+  /** See TransformerInputs. */
+  readonly observe?: (module: string, output: Value) => void;
 }
 
 /**
@@ -71,6 +73,7 @@ export function buildColumn(graph: Graph, modules: EncoderModules, options: Enco
       },
       parameter: (name) => parameterInput(graph, modules.parameters, name),
       ...(options.dropout ? { dropoutMask } : {}),
+      ...(options.observe ? { observe: options.observe } : {}),
     });
     const pooled = graph.scope("pooling", () => buildPooling(modules.pooling, hidden, attentionMask));
     return {

@@ -16,6 +16,14 @@ export interface ColumnRows {
   readonly dropout?: DropoutKey | undefined;
 }
 
+/** What one module of the encoder gave in a forward pass. */
+export interface ModuleOutput {
+  /** The module's name in PyTorch, or `pooling`. */
+  readonly module: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
 /** Compiles and runs the encoder's passes. Programs are compiled when first needed. */
 export class EncoderPrograms {
   readonly runtime: Runtime;
@@ -57,6 +65,22 @@ export class EncoderPrograms {
     });
     this.accumulateGradients(outputs, [{ prefix: "", tokenIds: inputs.token_ids! }]);
     return outputs.embeddings!.data as Float32Array;
+  }
+
+  /**
+   * Outputs of the encoder's linear layers, its normalisations and the embeddings' dropout in one forward pass, in the
+   * order of computation: `[tokens, width]`, without padding, row after row. The last is `pooling`: the embeddings,
+   * `[rows, hiddenSize]`.
+   */
+  async activations(column: ColumnRows): Promise<ModuleOutput[]> {
+    const program = await this.#once(`activations${column.dropout ? "+dropout" : ""}`, () =>
+      this.#compileActivations(column.dropout !== undefined),
+    );
+    const outputs = await program.run({ ...this.modules.parameters.tensors, ...this.columnInputs("", column) });
+    return Object.keys(program.outputs).map((module) => {
+      const { shape, data } = outputs[module]!;
+      return { module, shape, data: data as Float32Array };
+    });
   }
 
   /** A column's inputs of a program that `buildColumn` wrote with this prefix. */
@@ -136,6 +160,16 @@ export class EncoderPrograms {
     const graph = new Graph("encode");
     const { embeddings } = buildColumn(graph, this.modules, { prefix: "", dropout });
     return this.runtime.compile(graph, { embeddings });
+  }
+
+  #compileActivations(dropout: boolean): Promise<Program> {
+    const graph = new Graph("activations");
+    const outputs: Record<string, Value> = {};
+    const observe = (module: string, output: Value) => {
+      outputs[module] = output;
+    };
+    const { embeddings } = buildColumn(graph, this.modules, { prefix: "", dropout, observe });
+    return this.runtime.compile(graph, { ...outputs, pooling: embeddings });
   }
 
   #compileBackward(dropout: boolean): Promise<Program> {

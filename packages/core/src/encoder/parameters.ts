@@ -1,5 +1,5 @@
 import { ModelFolderError } from "../errors.ts";
-import { float32Tensor, type Tensor } from "../runtime/tensor.ts";
+import { addInto, float32Tensor, type Tensor } from "../runtime/tensor.ts";
 
 /** One weight of a model: views into the buffers that hold all weights and all gradients. */
 export interface Parameter {
@@ -81,8 +81,7 @@ export class Parameters implements Iterable<Parameter> {
 
   /** Adds to a parameter's gradient. */
   addGradient(name: string, gradient: Float32Array): void {
-    const sum = this.gradient(name);
-    for (let index = 0; index < sum.length; index++) sum[index]! += gradient[index]!;
+    addInto(this.gradient(name), gradient);
   }
 
   /**

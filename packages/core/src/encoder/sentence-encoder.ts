@@ -13,6 +13,7 @@ import { type ResolveModelFolderOptions, resolveModelFolder } from "../model-fol
 import { type ModelFolder, readModelFolder } from "../model-folder/read-model-folder.ts";
 import { writeModelFolder } from "../model-folder/write-model-folder.ts";
 import { createOnnxRuntime, type OnnxRuntimeOptions } from "../runtime/onnx-runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Architecture, readArchitecture } from "./architecture.ts";
 import { buildColumn, type EncoderModules } from "./encoder-graph.ts";
@@ -24,6 +25,8 @@ import { planMiniBatches, type TokenSequence } from "./token-batch.ts";
 export interface LoadOptions extends OnnxRuntimeOptions, ResolveModelFolderOptions {
   /** Most tokens of a text, special tokens included. Default: what the folder says. */
   readonly maxSequenceLength?: number;
+  /** Compiles and runs the programs, instead of one made from `device` and `threads`. Default: ONNX Runtime. */
+  readonly runtime?: Runtime;
 }
 
 export interface EncodeOptions {
@@ -71,7 +74,7 @@ export class SentenceEncoder {
     this.maxSequenceLength = resolveMaxSequenceLength(folder, options.maxSequenceLength);
     this.trainedParameters = usedParameters(folder, modules);
     this.programs = new EncoderPrograms(
-      createOnnxRuntime(options),
+      resolveRuntime(options),
       modules,
       tokenizer.padTokenId,
       modules.architecture.maximumPositions,
@@ -231,6 +234,17 @@ export class SentenceEncoder {
       );
     return text;
   }
+}
+
+function resolveRuntime(options: LoadOptions): Runtime {
+  const { runtime, device, threads } = options;
+  if (runtime && (device !== undefined || threads !== undefined))
+    throw new OptionError(
+      "invalid-option",
+      `load was given a runtime and ${device === undefined ? `threads ${threads}` : `device "${device}"`}. Give them to the runtime, or leave the runtime out.`,
+      { device, threads },
+    );
+  return runtime ?? createOnnxRuntime(options);
 }
 
 function resolveMaxSequenceLength(folder: ModelFolder, asked: number | undefined): number {

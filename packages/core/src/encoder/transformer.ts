@@ -55,6 +55,11 @@ export interface TransformerInputs {
   parameter(name: string): Value;
   /** The uint8 mask of a dropout site; absent: no dropout. */
   dropoutMask?(site: string): Value;
+  /**
+   * Is told the output of each linear layer, each normalisation and the embeddings' dropout, in the order of computation,
+   * `[tokens, width]`, by the module's name: that of its weight without `.weight`, or `embeddings.dropout`.
+   */
+  observe?(module: string, output: Value): void;
 }
 
 /** Result of the forward pass. */
@@ -84,15 +89,23 @@ export function buildTransformer(
   const toTokens = (x: Value) => (packing ? pack(x, packing) : x);
   const toPlaces = (x: Value) => (packing ? unpack(x, packing) : x);
   const rates = new Map(architecture.dropoutSites.map((site) => [site.name, site.rate]));
+  const observed = (name: string, output: Value) => {
+    inputs.observe?.(name, output);
+    return output;
+  };
   const context: BlockContext = {
     architecture,
     rows,
     length,
     toTokens,
     toPlaces,
-    linear: (x, name) => linear(x, inputs.parameter(`${name}.weight`), inputs.parameter(`${name}.bias`)),
+    linear: (x, name) =>
+      observed(name, linear(x, inputs.parameter(`${name}.weight`), inputs.parameter(`${name}.bias`))),
     normalize: (x, name) =>
-      layerNormalization(x, inputs.parameter(`${name}.weight`), inputs.parameter(`${name}.bias`), layerNormEpsilon),
+      observed(
+        name,
+        layerNormalization(x, inputs.parameter(`${name}.weight`), inputs.parameter(`${name}.bias`), layerNormEpsilon),
+      ),
     dropout: (x, site) => {
       const rate = rates.get(site);
       return inputs.dropoutMask && rate ? dropout(x, inputs.dropoutMask(site), rate) : x;
@@ -118,7 +131,10 @@ export function buildTransformer(
       );
     return {
       wordVectors,
-      hidden: context.dropout(context.normalize(sum, names.embeddingNormalization), "embeddings"),
+      hidden: observed(
+        "embeddings.dropout",
+        context.dropout(context.normalize(sum, names.embeddingNormalization), "embeddings"),
+      ),
     };
   });
 

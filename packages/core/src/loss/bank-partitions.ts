@@ -1,8 +1,8 @@
 import { Graph } from "@gradbank/graph";
 import type { EmbeddingBank, SlotRange } from "../bank/embedding-bank.ts";
 import type { EncoderPrograms } from "../encoder/encoder-programs.ts";
-import { float32Tensor, int32Tensor } from "../runtime/tensor.ts";
 import { candidateInputs, declareCandidates } from "./candidates.ts";
+import { declareRows, rowInputs } from "./loss-rows.ts";
 import { buildPartitions, outOfSoftmax } from "./ranking-graph.ts";
 import type { ResolvedRankingOptions } from "./ranking-options.ts";
 import { nameSharedTexts } from "./text-names.ts";
@@ -110,20 +110,19 @@ export class BankPartitions {
       const names = bank.maskDuplicates
         ? nameSharedTexts({ keys: rowKeys, samples: rows }, { keys: blockKeys, samples })
         : undefined;
-      const texts = names?.rows(rowKeys);
       const candidates = { rows: end - start, vectors, samples, texts: names?.candidates(blockKeys) };
       const program = await this.#program(names !== undefined, samples.includes(-1));
       const outputs = await program.run({
         ...candidateInputs("cached/", candidates, dimension),
-        anchors: float32Tensor(takeRows(bank.embeddings(0), rows, dimension), [rowsPerTile, dimension]),
-        positives: float32Tensor(takeRows(bank.embeddings(1), rows, dimension), [rowsPerTile, dimension]),
-        row_samples: int32Tensor(rows, [rowsPerTile]),
-        ...(texts
-          ? {
-              anchor_texts: int32Tensor(texts[0]!, [rowsPerTile]),
-              positive_texts: int32Tensor(texts[1]!, [rowsPerTile]),
-            }
-          : {}),
+        ...rowInputs(
+          {
+            anchors: takeRows(bank.embeddings(0), rows, dimension),
+            positives: takeRows(bank.embeddings(1), rows, dimension),
+            samples: rows,
+            texts: names?.rows(rowKeys),
+          },
+          dimension,
+        ),
       });
       this.#tables.forEach((table, direction) => {
         const partitions = outputs[`partition${direction}`]!.data as Float32Array;
@@ -140,16 +139,9 @@ export class BankPartitions {
     const key = `bank-partitions/${dimension}/${columns}/${texts}/${gaps}/${JSON.stringify(this.#options)}`;
     return this.#programs.compile(key, () => {
       const graph = new Graph("bank_partitions");
-      const vector = (name: string) => graph.input(name, "float32", ["rows", dimension]);
-      const number = (name: string) => graph.input(name, "int32", ["rows"]);
       const partitions = buildPartitions(
         this.#options,
-        {
-          anchors: vector("anchors"),
-          positives: vector("positives"),
-          samples: number("row_samples"),
-          ...(texts ? { texts: { anchors: number("anchor_texts"), positives: number("positive_texts") } } : {}),
-        },
+        declareRows(graph, dimension, texts),
         declareCandidates(
           graph,
           { prefix: "cached/", rows: "cached", documentColumns: columns - 1, texts, gaps },

@@ -12,6 +12,7 @@ import { describeStep } from "./diagnostics.ts";
 import type { Batch, ForwardBackwardOptions, Loss } from "./loss.ts";
 import { rankingConfiguration } from "./ranking-configuration.ts";
 import { type RankingLossOptions, type ResolvedRankingOptions, resolveRankingOptions } from "./ranking-options.ts";
+import { computeRankingScores } from "./ranking-scores.ts";
 
 export interface CachedRankingLossOptions extends RankingLossOptions {
   /** Rows encoded at once, and rows of the loss at a time. Bounds memory; changes no result. Default 32. */
@@ -68,6 +69,7 @@ export class CachedMultipleNegativesRankingLoss implements Loss {
       withGradients: true,
       bank,
     });
+    observer?.onScores?.(await computeRankingScores(encoder.programs, this.options, { vectors, rows, bank }));
     for (const [column, gradient] of gradients.entries()) observer?.onEmbeddingGradients?.(column, gradient);
     observer?.onDiagnostics?.(describeStep(gradients, bank, positiveRank));
     if (gradientScale !== 1)

@@ -1,9 +1,10 @@
 import { Graph, gradients, multiply, reduceSum, type Value } from "@gradbank/graph";
 import type { EncoderPrograms } from "../encoder/encoder-programs.ts";
 import type { Program } from "../runtime/runtime.ts";
-import { float32Tensor, int32Tensor, type Tensor } from "../runtime/tensor.ts";
+import { addInto, float32Tensor, type Tensor } from "../runtime/tensor.ts";
 import type { BankView } from "./bank-reader.ts";
 import { type CandidateLayout, candidateInputs, declareCandidates, sampleNumbers } from "./candidates.ts";
+import { declareRows, type RowValues, rowInputs } from "./loss-rows.ts";
 import {
   buildRankingRows,
   type CandidateBlock,
@@ -100,8 +101,8 @@ export class ChunkedRankingLoss {
       if (outputs.positive_ranks) for (const rank of outputs.positive_ranks.data as Float32Array) ranks += rank;
       if (!withGradients) continue;
       const [from, to] = [start * this.#dimension, end * this.#dimension];
-      addInto(sums[0]!.subarray(from, to), outputs.anchor_gradients);
-      addInto(sums[1]!.subarray(from, to), outputs.positive_gradients);
+      addInto(sums[0]!.subarray(from, to), outputs.anchor_gradients!.data as Float32Array);
+      addInto(sums[1]!.subarray(from, to), outputs.positive_gradients!.data as Float32Array);
       addCandidateGradients(sums, outputs);
     }
     return { loss, ranks };
@@ -148,16 +149,14 @@ export class ChunkedRankingLoss {
     start: number,
     end: number,
   ): Record<string, Tensor> {
-    const rows = end - start;
-    const part = (column: Float32Array) =>
-      float32Tensor(column.subarray(start * this.#dimension, end * this.#dimension), [rows, this.#dimension]);
-    const numbers = (values: Int32Array) => int32Tensor(values.subarray(start, end), [rows]);
-    return {
+    const part = (column: Float32Array) => column.subarray(start * this.#dimension, end * this.#dimension);
+    const values: RowValues = {
       anchors: part(vectors[0]!),
       positives: part(vectors[1]!),
-      row_samples: numbers(samples),
-      ...(texts ? { anchor_texts: numbers(texts[0]!), positive_texts: numbers(texts[1]!) } : {}),
+      samples: samples.subarray(start, end),
+      texts: texts?.map((names) => names.subarray(start, end)),
     };
+    return rowInputs(values, this.#dimension);
   }
 
   #program(
@@ -180,13 +179,8 @@ export class ChunkedRankingLoss {
         gaps: false,
       };
       const candidates = declareCandidates(graph, layout, dimension);
-      const vector = (name: string) => graph.input(name, "float32", ["rows", dimension]);
-      const number = (name: string) => graph.input(name, "int32", ["rows"]);
       const lossRows: RankingRows = {
-        anchors: vector("anchors"),
-        positives: vector("positives"),
-        samples: number("row_samples"),
-        ...(texts ? { texts: { anchors: number("anchor_texts"), positives: number("positive_texts") } } : {}),
+        ...declareRows(graph, dimension, texts),
         ...(rows === "cached-rows"
           ? {
               knownPartitions: this.#options.directions.map((_, direction) =>
@@ -259,11 +253,8 @@ function withoutTexts(candidates: Candidates): Candidates {
 }
 
 function addCandidateGradients(sums: readonly Float32Array[], outputs: Readonly<Record<string, Tensor>>): void {
-  for (const [column, sum] of sums.entries()) addInto(sum, outputs[`column${column}_gradients`]);
-}
-
-function addInto(sum: Float32Array, tensor: Tensor | undefined): void {
-  if (!tensor) return;
-  const values = tensor.data as Float32Array;
-  for (let index = 0; index < sum.length; index++) sum[index]! += values[index]!;
+  for (const [column, sum] of sums.entries()) {
+    const gradient = outputs[`column${column}_gradients`];
+    if (gradient) addInto(sum, gradient.data as Float32Array);
+  }
 }

@@ -3,6 +3,7 @@ import type { EmbeddingBank } from "../bank/embedding-bank.ts";
 import type { DropoutKey } from "../encoder/dropout.ts";
 import type { SentenceEncoder } from "../encoder/sentence-encoder.ts";
 import type { TokenSequence } from "../encoder/token-batch.ts";
+import type { RankingScores } from "./ranking-scores.ts";
 
 /** The rows of one loss: token ids of each column, anchor first, then positive, then negatives. */
 export interface Batch {
@@ -31,11 +32,13 @@ export interface LossDiagnostics {
   };
 }
 
-/** What a loss shows of a step to whoever asks; all are flat `[rows, dimension]` in the order of the batch. */
+/** What a loss shows of a step to whoever asks; embeddings are flat `[rows, dimension]` in the order of the batch. */
 export interface LossObserver {
   /** Embeddings that the loss was computed from. */
   onEmbeddings?(column: number, embeddings: Float32Array): void;
-  /** Gradient of the loss with respect to them, without `gradientScale`. */
+  /** Ranking losses only: logits of the softmax, computed in full for the observer that asks. */
+  onScores?(scores: RankingScores): void;
+  /** Gradient of the loss with respect to the embeddings, without `gradientScale`. */
   onEmbeddingGradients?(column: number, gradients: Float32Array): void;
   /** GradCache only: embeddings of the second pass, from which the weights' gradients come. */
   onReplayedEmbeddings?(column: number, embeddings: Float32Array): void;

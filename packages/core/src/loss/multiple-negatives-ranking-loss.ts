@@ -13,6 +13,7 @@ import type { Batch, ForwardBackwardOptions, Loss } from "./loss.ts";
 import { rankingConfiguration } from "./ranking-configuration.ts";
 import { buildRankingRows, type Candidates, type RankingRows, similarityVectors } from "./ranking-graph.ts";
 import { type RankingLossOptions, type ResolvedRankingOptions, resolveRankingOptions } from "./ranking-options.ts";
+import { computeRankingScores } from "./ranking-scores.ts";
 
 /**
  * Multiple negatives ranking (InfoNCE with in-batch negatives; Henderson et al., arXiv 1705.00652): each query is to
@@ -74,14 +75,14 @@ export class MultipleNegativesRankingLoss implements Loss {
     const perColumn = (name: string) =>
       batch.columns.map((_, column) => outputs[`${prefix(column)}${name}`]!.data as Float32Array);
     const embeddingGradients = perColumn("embedding_gradients");
-    for (const [column, embeddings] of perColumn("embeddings").entries()) {
-      observer?.onEmbeddings?.(column, embeddings);
-      observer?.onEmbeddingGradients?.(column, embeddingGradients[column]!);
-    }
+    const vectors = perColumn("vectors");
+    for (const [column, embeddings] of perColumn("embeddings").entries()) observer?.onEmbeddings?.(column, embeddings);
+    observer?.onScores?.(await computeRankingScores(encoder.programs, this.options, { vectors, rows, bank }));
+    for (const [column, gradient] of embeddingGradients.entries()) observer?.onEmbeddingGradients?.(column, gradient);
     const ranks = outputs.positive_ranks?.data as Float32Array | undefined;
     const positiveRank = ranks && ranks.reduce((sum, rank) => sum + rank, 0) / rows;
     observer?.onDiagnostics?.(describeStep(embeddingGradients, bank, positiveRank));
-    this.banks[0]?.push({ rows, embeddings: perColumn("vectors"), keys });
+    this.banks[0]?.push({ rows, embeddings: vectors, keys });
     this.#drift?.remember(batch.columns[1]!, keys[1]!);
     return Number(outputs.loss!.data[0]);
   }

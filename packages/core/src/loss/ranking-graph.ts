@@ -75,7 +75,7 @@ export function buildRankingRows(
   sources: readonly Candidates[],
 ): RankingResults {
   const scored = options.directions.map((direction) =>
-    sources.flatMap((source) => logits(direction, options, rows, source)),
+    sources.flatMap((source) => buildLogits(direction, options, rows, source)),
   );
   const partitions = scored.map((parts, index) => {
     const known = rows.knownPartitions?.[index];
@@ -109,7 +109,7 @@ function countHigher(logits: Value, threshold: Value): Value {
  * @returns per direction `[rows, 1]`.
  */
 export function buildPartitions(options: ResolvedRankingOptions, rows: RankingRows, candidates: Candidates): Value[] {
-  return options.directions.map((direction) => logSumExpOf(logits(direction, options, rows, candidates)));
+  return options.directions.map((direction) => logSumExpOf(buildLogits(direction, options, rows, candidates)));
 }
 
 /** Logit of what is no candidate: e to its power is 0 beside any real logit. */
@@ -128,8 +128,12 @@ function logSumExpOf(parts: readonly Value[]): Value {
     : logSumExp(concat(reduced as [Value, ...Value[]], 1), { axes: [1], keepDimensions: true });
 }
 
-/** Logits of a direction, one tensor a column of candidates. */
-function logits(
+/**
+ * Logits of a direction, one tensor a column of candidates. Candidates that are out of the softmax have `outOfSoftmax`
+ * or less.
+ * @returns `[rows, candidates]` each.
+ */
+export function buildLogits(
   direction: RankingDirection,
   options: ResolvedRankingOptions,
   rows: RankingRows,

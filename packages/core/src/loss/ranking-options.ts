@@ -12,7 +12,14 @@ export type HardnessMode = "in_batch_negatives" | "hard_negatives" | "all_negati
 
 export type SimilarityFunction = "cos_sim" | "dot_score";
 
-const directionNames: readonly RankingDirection[] = ["query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"];
+/** All directions, in the order in which sentence-transformers puts their candidates together. */
+export const rankingDirections: readonly RankingDirection[] = [
+  "query_to_doc",
+  "query_to_query",
+  "doc_to_query",
+  "doc_to_doc",
+];
+
 const partitionModes: readonly PartitionMode[] = ["joint", "per_direction"];
 const hardnessModes: readonly HardnessMode[] = ["in_batch_negatives", "hard_negatives", "all_negatives"];
 const similarityFunctions: readonly SimilarityFunction[] = ["cos_sim", "dot_score"];
@@ -61,8 +68,8 @@ export function resolveRankingOptions(options: RankingLossOptions): ResolvedRank
   } = options;
   const scale = resolveScale(options);
   if (directions.length === 0) refuse("directions", directions, "at least one direction must be specified");
-  const unknown = directions.filter((direction) => !directionNames.includes(direction));
-  if (unknown.length > 0) refuse("directions", directions, `each must be one of ${directionNames.join(", ")}`);
+  const unknown = directions.filter((direction) => !rankingDirections.includes(direction));
+  if (unknown.length > 0) refuse("directions", directions, `each must be one of ${rankingDirections.join(", ")}`);
   if (new Set(directions).size !== directions.length) refuse("directions", directions, "each may stand once");
   if (!directions.includes("query_to_doc"))
     refuse("directions", directions, `"query_to_doc" is required, because it holds the positive pair`);

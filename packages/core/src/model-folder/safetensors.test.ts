@@ -4,7 +4,13 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ModelFolderError } from "../errors.ts";
-import { readSafetensors, readSafetensorsHeader, readSafetensorsTensor, writeSafetensors } from "./safetensors.ts";
+import {
+  readSafetensors,
+  readSafetensorsHeader,
+  readSafetensorsTensor,
+  type WritableTensor,
+  writeSafetensors,
+} from "./safetensors.ts";
 
 const fixtures = join(import.meta.dirname, "__fixtures__");
 let folder: string;
@@ -233,6 +239,25 @@ describe("writing", () => {
       { format: "pt" },
     );
     expect(readFileSync(file).equals(readFileSync(expected))).toBe(true);
+  });
+
+  test("gives the bytes that the PyPI package gives for every type that is written, and reads them back", async () => {
+    const tensors = new Map<string, WritableTensor>([
+      ["a.u8", { shape: [3], data: Uint8Array.of(3, 255, 0) }],
+      ["b.f32", { shape: [2], data: Float32Array.of(1.5, -0) }],
+      ["a.f64", { shape: [3, 1], data: Float64Array.of(0.1, -2.5e300, Number.POSITIVE_INFINITY) }],
+      ["z.i64", { shape: [2], data: BigInt64Array.of(2n ** 62n, -1n) }],
+      ["c.i32", { shape: [1], data: Int32Array.of(-7) }],
+      ["a.i64", { shape: [], data: BigInt64Array.of(5n) }],
+    ]);
+    const file = join(folder, "typed.safetensors");
+    await writeSafetensors(file, tensors);
+    expect(readFileSync(file).equals(readFileSync(join(fixtures, "typed.safetensors")))).toBe(true);
+    const kept = await readSafetensors(file, { keepFloat64: true });
+    expect(kept.tensors.size).toBe(tensors.size);
+    for (const [name, { shape, data }] of tensors) expect(kept.tensors.get(name), name).toMatchObject({ shape, data });
+    const converted = (await readSafetensors(file)).tensors.get("a.f64")!.data;
+    expect(converted).toEqual(Float32Array.of(0.1, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY));
   });
 
   test("what is written is read back, whatever the names, shapes and values", async () => {

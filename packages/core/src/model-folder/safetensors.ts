@@ -3,7 +3,7 @@ import { ModelFolderError } from "../errors.ts";
 import { isJsonObject } from "./read-json-file.ts";
 import { writeFully } from "./write-fully.ts";
 
-/** Data types that are read; floating-point ones become float32. */
+/** Data types that are read; floating-point ones become float32, unless float64 is to be kept. */
 export type SafetensorsDataType = "F64" | "F32" | "F16" | "BF16" | "I64" | "I32" | "U8";
 
 /** Where a tensor lies in a file. */
@@ -15,9 +15,10 @@ export type TensorEntry = {
   readonly byteLength: number;
 };
 
-/** A tensor's values: float32 for F64, F32, F16 and BF16, their own type for I64, I32 and U8. */
+/** A tensor's values: float32 for F64 (unless it is kept), F32, F16 and BF16, their own type for I64, I32 and U8. */
 export type TensorData =
   | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>
   | BigInt64Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>
   | Uint8Array<ArrayBuffer>;
@@ -84,8 +85,13 @@ export async function readSafetensorsTensor(header: SafetensorsHeader, name: str
       { file: header.file, tensor: name },
     );
   }
-  return withFile(header.file, async (handle) => readTensor(header.file, handle, name, entry));
+  return withFile(header.file, async (handle) => readTensor(header.file, handle, name, entry, {}));
 }
+
+export type ReadSafetensorsOptions = {
+  /** Whether F64 stays float64; otherwise it becomes float32. Default false. */
+  readonly keepFloat64?: boolean;
+};
 
 /**
  * Reads all tensors of a file, one after the other.
@@ -93,14 +99,17 @@ export async function readSafetensorsTensor(header: SafetensorsHeader, name: str
  * @param file Path of the file.
  * @throws ModelFolderError `invalid-safetensors` or `unreadable-file`.
  */
-export async function readSafetensors(file: string): Promise<{
+export async function readSafetensors(
+  file: string,
+  options: ReadSafetensorsOptions = {},
+): Promise<{
   readonly tensors: Map<string, SafetensorsTensor>;
   readonly metadata: Readonly<Record<string, string>>;
 }> {
   return withFile(file, async (handle) => {
     const header = await parseHeader(file, handle);
     const tensors = new Map<string, SafetensorsTensor>();
-    for (const [name, entry] of header.tensors) tensors.set(name, await readTensor(file, handle, name, entry));
+    for (const [name, entry] of header.tensors) tensors.set(name, await readTensor(file, handle, name, entry, options));
     return { tensors, metadata: header.metadata };
   });
 }
@@ -108,9 +117,24 @@ export async function readSafetensors(file: string): Promise<{
 /** A float32 tensor to be written. */
 export type Float32Tensor = { readonly shape: readonly number[]; readonly data: Float32Array };
 
+/** A tensor to be written; its array says its data type. */
+export type WritableTensor = {
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array;
+};
+
+/** The widest types first, so that each tensor starts at a multiple of its element size. */
+const writtenTypes = [
+  ["I64", BigInt64Array],
+  ["F64", Float64Array],
+  ["F32", Float32Array],
+  ["I32", Int32Array],
+  ["U8", Uint8Array],
+] as const;
+
 /**
- * Writes float32 tensors: byte for byte what the PyPI package writes for the same tensors (sorted by name, header padded
- * with blanks to 8 bytes).
+ * Writes tensors: byte for byte what the PyPI package writes for the same tensors (sorted by data type, then by name, header
+ * padded with blanks to 8 bytes).
  *
  * @param file Path of the file; overwritten when it exists.
  * @param tensors Tensors by name.
@@ -119,14 +143,18 @@ export type Float32Tensor = { readonly shape: readonly number[]; readonly data: 
  */
 export async function writeSafetensors(
   file: string,
-  tensors: ReadonlyMap<string, Float32Tensor>,
+  tensors: ReadonlyMap<string, WritableTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const sorted = [...tensors].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const typeOf = ({ data }: WritableTensor) => writtenTypes.findIndex(([, array]) => data instanceof array);
+  const sorted = [...tensors].sort(
+    ([a, left], [b, right]) => typeOf(left) - typeOf(right) || Buffer.compare(Buffer.from(a), Buffer.from(b)),
+  );
   const entries: string[] = [];
   if (Object.keys(metadata).length > 0) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let offset = 0;
-  for (const [name, { shape, data }] of sorted) {
+  for (const [name, tensor] of sorted) {
+    const { shape, data } = tensor;
     if (
       name === "__metadata__" ||
       shape.some((size) => !Number.isSafeInteger(size) || size < 0) ||
@@ -139,9 +167,9 @@ export async function writeSafetensors(
         { file, tensor: name, shape, values: data.length },
       );
     }
-    const end = offset + 4 * data.length;
+    const end = offset + data.byteLength;
     entries.push(
-      `${JSON.stringify(name)}:{"dtype":"F32","shape":${JSON.stringify(shape)},"data_offsets":[${offset},${end}]}`,
+      `${JSON.stringify(name)}:{"dtype":"${writtenTypes[typeOf(tensor)]![0]}","shape":${JSON.stringify(shape)},"data_offsets":[${offset},${end}]}`,
     );
     offset = end;
   }
@@ -155,11 +183,19 @@ export async function writeSafetensors(
     await writeFully(handle, header);
     for (const [, { data }] of sorted) {
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      await writeFully(handle, littleEndian ? bytes : Buffer.from(bytes).swap32());
+      await writeFully(handle, littleEndian ? bytes : swapped(bytes, data.BYTES_PER_ELEMENT));
     }
   } finally {
     await handle.close();
   }
+}
+
+/** A copy with the bytes of each element in the other order. */
+function swapped(bytes: Uint8Array, width: number): Uint8Array {
+  const copy = Buffer.from(bytes);
+  if (width === 4) copy.swap32();
+  if (width === 8) copy.swap64();
+  return copy;
 }
 
 async function withFile<T>(file: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
@@ -324,6 +360,7 @@ async function readTensor(
   handle: FileHandle,
   name: string,
   entry: TensorEntry,
+  options: ReadSafetensorsOptions,
 ): Promise<SafetensorsTensor> {
   const { dtype, shape } = entry;
   const count = entry.byteLength / bytesPerValue[dtype];
@@ -337,6 +374,10 @@ async function readTensor(
         return { dtype, shape, data: await readAsIs(file, handle, entry, new BigInt64Array(count)) };
       case "U8":
         return { dtype, shape, data: await readAsIs(file, handle, entry, new Uint8Array(count)) };
+      case "F64":
+        if (options.keepFloat64)
+          return { dtype, shape, data: await readAsIs(file, handle, entry, new Float64Array(count)) };
+        return { dtype, shape, data: await readConverted(file, handle, entry, count) };
       default:
         return { dtype, shape, data: await readConverted(file, handle, entry, count) };
     }

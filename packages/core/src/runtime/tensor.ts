@@ -26,3 +26,8 @@ export function int32Tensor(data: Int32Array, shape: readonly number[]): Tensor 
 export function uint8Tensor(data: Uint8Array, shape: readonly number[]): Tensor {
   return { dataType: "uint8", shape, data };
 }
+
+/** Adds numbers to a sum, element by element; `values` has at least as many. */
+export function addInto(sum: Float32Array, values: Float32Array): void {
+  for (let index = 0; index < sum.length; index++) sum[index]! += values[index]!;
+}

@@ -6,13 +6,12 @@ import type { SentenceEncoder } from "../encoder/sentence-encoder.ts";
 import { GradbankError, OptionError, TrainingError } from "../errors.ts";
 import type { Evaluator } from "../evaluation/evaluator.ts";
 import type { Batch, Loss, LossDiagnostics, LossObserver } from "../loss/loss.ts";
-import { AdamW } from "../optimizer/adamw.ts";
-import { clipFactor, gradientNorm } from "../optimizer/gradient-norm.ts";
 import type { BatchSampler } from "../sampler/batch-sampler.ts";
 import { NoDuplicatesBatchSampler } from "../sampler/no-duplicates-batch-sampler.ts";
 import { RandomBatchSampler } from "../sampler/random-batch-sampler.ts";
 import { parseTrainingArguments, type TrainingArguments, type TrainingArgumentsInput } from "./arguments.ts";
 import { notifyCallbacks, type TrainerCallback, type TrainerControl, type TrainerProgress } from "./callbacks.ts";
+import { createAdamW } from "./create-adamw.ts";
 import { EventLogWriter } from "./event-log.ts";
 import { createEvent, type EventOfType, type TrainingEvent } from "./events.ts";
 import { type LearningRateSchedule, linearSchedule } from "./schedule.ts";
@@ -25,6 +24,7 @@ import {
   resolveSteps,
   type StepCounts,
 } from "./step-counts.ts";
+import { WeightUpdate } from "./weight-update.ts";
 
 export interface TrainerOptions {
   readonly encoder: SentenceEncoder;
@@ -144,7 +144,7 @@ class Run {
   readonly #log: EventLogWriter;
   readonly #control: TrainerControl;
   readonly #callbacks: readonly TrainerCallback[];
-  readonly #optimizer: AdamW;
+  readonly #weightUpdate: WeightUpdate;
   readonly #learningRate: LearningRateSchedule;
   readonly #started = performance.now();
   readonly #total: Means = { loss: 0, updates: 0 };
@@ -173,12 +173,9 @@ class Run {
     this.#log = log;
     this.#control = control;
     this.#callbacks = options.callbacks ?? [];
-    const { adamBeta1, adamBeta2, adamEpsilon, weightDecay, learningRate } = trainingArguments;
-    this.#optimizer = new AdamW(options.encoder.parameters, options.encoder.trainedParameters, {
-      betas: [adamBeta1, adamBeta2],
-      epsilon: adamEpsilon,
-      weightDecay,
-    });
+    const { learningRate, maxGradNorm } = trainingArguments;
+    const optimizer = createAdamW(options.encoder, trainingArguments);
+    this.#weightUpdate = new WeightUpdate(options.encoder, options.loss, optimizer, { maxGradNorm });
     this.#bankDriftSteps = resolveSteps(
       trainingArguments.bankDriftSteps ?? trainingArguments.loggingSteps,
       counts.maxSteps,
@@ -225,7 +222,7 @@ class Run {
     const { encoder, loss } = this.#options;
     const timings = { read: 0, tokenize: 0, gradients: 0, optimizer: 0 };
     const started = performance.now();
-    encoder.parameters.zeroGradients();
+    this.#weightUpdate.zeroGradients();
     let sum = 0;
     let diagnostics: LossDiagnostics | undefined;
     const observer: LossObserver = {
@@ -236,8 +233,8 @@ class Run {
     for (const rows of group) {
       const batch = await this.#readBatch(this.#options.trainDataset, rows, timings);
       const value = await timed(timings, "gradients", () =>
-        loss.forwardBackward(encoder, batch, {
-          gradientScale: 1 / group.length,
+        this.#weightUpdate.forwardBackward(batch, {
+          batches: group.length,
           dropout: this.#dropoutKey(),
           observer,
         }),
@@ -247,15 +244,13 @@ class Run {
       sum += value;
     }
     const { gradNorm, learningRate } = await timed(timings, "optimizer", async () => {
-      const { gradients } = encoder.parameters;
-      const gradNorm = gradientNorm(gradients);
+      const gradNorm = this.#weightUpdate.gradientNorm();
       this.#requireFinite("gradient", gradNorm, group[0]!);
       const learningRate = this.#learningRate(this.#step);
-      this.#optimizer.step(learningRate, clipFactor(gradNorm, this.#arguments.maxGradNorm));
+      this.#weightUpdate.apply(learningRate, gradNorm);
       return { gradNorm, learningRate };
     });
 
-    loss.onOptimizerStep();
     this.#step++;
     this.#epoch = epoch;
     const rows = group.reduce((count, batch) => count + batch.length, 0);

@@ -63,3 +63,15 @@ save_file(
     here / "float32.safetensors",
     metadata={"format": "pt"},
 )
+
+save_file(
+    {
+        "b.f32": torch.tensor([1.5, -0.0]),
+        "a.f64": torch.tensor([[0.1], [-2.5e300], [float("inf")]], dtype=torch.float64),
+        "z.i64": torch.tensor([2**62, -1], dtype=torch.int64),
+        "c.i32": torch.tensor([-7], dtype=torch.int32),
+        "a.u8": torch.tensor([3, 255, 0], dtype=torch.uint8),
+        "a.i64": torch.tensor(5, dtype=torch.int64),
+    },
+    here / "typed.safetensors",
+)
