@@ -7,14 +7,16 @@ sentence-transformers' ranking losses.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import Tensor
 
 from gradbank_ref.errors import InvalidParameters
+from gradbank_ref.tokens import Features, token_rows
 
 DIRECTIONS = ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc")
 HARDNESS = (None, "in_batch_negatives", "hard_negatives", "all_negatives")
@@ -79,6 +81,7 @@ def contaccum_loss(columns: list[Tensor], bank: Bank | None, options: RankingOpt
 
     Queries and each column of documents are the batch's followed by the bank's. A sample's number is its place in
     there. Row i's loss is logsumexp of its logits minus the logit of its positive; the loss is the rows' weighted sum.
+    Directions stand in sentence-transformers' order, whatever the order of the option.
 
     A candidate whose text is the row's anchor or positive, and that belongs to another sample, is no candidate when the
     row or the candidate is cached: within a batch the sampler sees to it.
@@ -96,7 +99,7 @@ def contaccum_loss(columns: list[Tensor], bank: Bank | None, options: RankingOpt
     removed = duplicates(bank, rows, own, batch, len(columns))
 
     directions = []
-    for direction in options.directions:
+    for direction in sorted(options.directions, key=DIRECTIONS.index):
         source = (queries if direction.startswith("query") else positives)[rows]
         candidate_columns = [0] if direction.endswith("query") else range(1, len(columns))
         parts = []
@@ -170,3 +173,116 @@ class FrozenBankLoss(MultipleNegativesRankingLoss):
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None) -> Tensor:
         return contaccum_loss(embeddings, self.bank, self.ranking_options)
+
+
+PUSH_AT = ("forward", "optimizerStep")
+
+
+class ContAccumLoss(MultipleNegativesRankingLoss):
+    """The formula over a model's embeddings, with a bank of its own: the last rows of earlier batches.
+
+    Args:
+        model: the sentence-transformers model.
+        capacity: rows kept per column.
+        reset_at_optimizer_step: empty the bank after each optimizer step.
+        push_at: when a batch's rows enter: "forward", after the batch's loss, or "optimizerStep".
+        warmup_steps: optimizer steps before the bank is read; rows enter from the first.
+        mask_duplicates: take a cached candidate out of the softmax of a row whose anchor or positive it repeats, token
+            by token.
+        options: those of RankingOptions.
+
+    Raises:
+        InvalidParameters: an option that is unknown or has an impossible value.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        capacity: int,
+        reset_at_optimizer_step: bool = False,
+        push_at: str = "forward",
+        warmup_steps: int = 0,
+        mask_duplicates: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(model)
+        for name, value, least in (("capacity", capacity, 1), ("warmup_steps", warmup_steps, 0)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InvalidParameters(f"{name} is {value!r}; expected an integer >= {least}")
+        if push_at not in PUSH_AT:
+            raise InvalidParameters(f"push_at is {push_at!r}; expected one of {PUSH_AT}")
+        self.ranking_options = parse_options(options)
+        self.directions = self.ranking_options.directions
+        self.partition_mode = self.ranking_options.partition_mode
+        self.capacity = capacity
+        self.reset_at_optimizer_step = reset_at_optimizer_step
+        self.push_at = push_at
+        self.warmup_steps = warmup_steps
+        self.mask_duplicates = mask_duplicates
+        self._optimizer_steps = 0
+        # One entry a sample, oldest first: its row and its text in each column.
+        self._rows: list[list[Tensor]] = []
+        self._texts: list[list[tuple[int, ...]]] = []
+        self._staged: list[tuple[list[list[Tensor]], list[list[tuple[int, ...]]]]] = []
+        self._empty: list[Tensor] = []
+
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
+        features = list(sentence_features)
+        texts = [list(row) for row in zip(*(token_rows(column) for column in features), strict=True)]
+        columns = embed_columns(self.model, features)
+        value = contaccum_loss(columns, self._bank(texts), self.ranking_options)
+        self._push(columns, texts)
+        return value
+
+    def bank_columns(self) -> list[Tensor]:
+        """Cached rows of each column, oldest first; [] before the first batch."""
+        if not self._rows:
+            return list(self._empty)
+        return [torch.stack(list(column)) for column in zip(*self._rows, strict=True)]
+
+    def on_optimizer_step(self) -> None:
+        """To be called after each optimizer step."""
+        self._optimizer_steps += 1
+        for rows, texts in self._staged:
+            self._write(rows, texts)
+        self._staged = []
+        if self.reset_at_optimizer_step:
+            self._rows, self._texts = [], []
+
+    def get_config_dict(self) -> dict[str, Any]:
+        return {
+            **asdict(self.ranking_options),
+            "capacity": self.capacity,
+            "reset_at_optimizer_step": self.reset_at_optimizer_step,
+            "push_at": self.push_at,
+            "warmup_steps": self.warmup_steps,
+            "mask_duplicates": self.mask_duplicates,
+        }
+
+    def _bank(self, batch: list[list[tuple[int, ...]]]) -> Bank | None:
+        if not self._rows or self._optimizer_steps < self.warmup_steps:
+            return None
+        if not self.mask_duplicates:
+            return Bank(self.bank_columns())
+        numbers: dict[tuple[int, ...], int] = {}
+
+        def names(samples: list[list[tuple[int, ...]]]) -> list[Tensor]:
+            columns = zip(*samples, strict=True)
+            return [torch.tensor([numbers.setdefault(text, len(numbers)) for text in column]) for column in columns]
+
+        return Bank(self.bank_columns(), names(self._texts), names(batch))
+
+    def _push(self, columns: list[Tensor], texts: list[list[tuple[int, ...]]]) -> None:
+        columns = [column.detach() for column in columns]
+        if self.ranking_options.similarity_fct == "cos_sim":
+            columns = [torch.nn.functional.normalize(column, dim=1) for column in columns]
+        self._empty = [column[:0] for column in columns]
+        rows = [list(sample) for sample in zip(*columns, strict=True)]
+        if self.push_at == "forward":
+            self._write(rows, texts)
+        else:
+            self._staged.append((rows, texts))
+
+    def _write(self, rows: list[list[Tensor]], texts: list[list[tuple[int, ...]]]) -> None:
+        self._rows = [*self._rows, *rows][-self.capacity :]
+        self._texts = [*self._texts, *texts][-self.capacity :]

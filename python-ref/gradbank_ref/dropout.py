@@ -2,26 +2,28 @@
 
 In train mode, every call of ``torch.nn.functional.dropout`` inside a forward pass takes the mask of the next dropout
 site. Masks arrive per column, for all its rows, padded to its longest text; each forward pass says which rows of which
-column it computes (two extra features that a pre-hook removes), and their part of the mask is cut out. This works for
-the mini-batches of the cached loss (each of its two passes), and for sentence-transformers 6.2's merged forward pass of
-several columns.
+column it computes (``marked_rows``), and their part of the mask is cut out. This works for the mini-batches of the
+cached loss (each of its two passes), and for sentence-transformers 6.2's merged forward pass of several columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedConfig
 
-from gradbank_ref.errors import DropoutMismatch
+from gradbank_ref.errors import DropoutMismatch, InvalidParameters
+from gradbank_ref.marked_rows import ForwardRows
 from gradbank_ref.tokens import Features
+from gradbank_ref.wire import Tensors
 
-ROWS, COLUMNS = "dropout_rows", "dropout_columns"
+Masks = Mapping[str, torch.Tensor]
+"""Masks of one column, by the site's name."""
 
 
 @dataclass(frozen=True)
@@ -54,44 +56,51 @@ def dropout_sites(config: PreTrainedConfig) -> list[DropoutSite]:
     return sites
 
 
+def masks_of(tensors: Tensors, columns: int) -> list[Masks] | None:
+    """The masks among the tensors ``column<c>.input_ids``, ``.lengths`` and ``.dropout.<site>``, one map a column; None
+    when there is no mask."""
+    masks: list[dict[str, torch.Tensor]] = [{} for _ in range(columns)]
+    for name, value in tensors.items():
+        parts = re.fullmatch(r"column(\d+)\.(input_ids|lengths|dropout\.(.+))", name)
+        if parts is None or int(parts[1]) >= columns:
+            raise InvalidParameters(f"tensor {name!r} belongs to none of the {columns} columns")
+        if parts[3] is None:
+            continue
+        if value.dtype != "uint8" or value.max(initial=0) > 1:
+            raise InvalidParameters(
+                f"tensor {name!r} is {value.dtype} up to {value.max(initial=0)}; expected uint8, 0 or 1"
+            )
+        masks[int(parts[1])][parts[3]] = torch.from_numpy(value)
+    return list(masks) if any(masks) else None
+
+
 class GivenDropout:
-    """Feeds given masks (uint8, 1 = keep) to the dropout calls of a model.
+    """Feeds given masks (uint8, 1 = keep) to the dropout calls of a model. It listens to the model's forward passes
+    (``marked_rows.watched``).
 
     Args:
         model: a model loaded with eager attention.
         columns: per column, one mask for every dropout site by name. A site of rate 0 needs none.
+        features: the columns' features, against which the masks' shapes are checked.
     """
 
-    def __init__(self, model: SentenceTransformer, columns: list[Mapping[str, torch.Tensor]]) -> None:
+    def __init__(self, model: SentenceTransformer, columns: Sequence[Masks], features: Sequence[Features]) -> None:
         self.model = model
         self.columns = columns
         self.sites = dropout_sites(model[0].config)
         self._pending: list[tuple[DropoutSite, torch.Tensor | None]] | None = None
         self._seen: list[set[int]] = [set() for _ in columns]
-        for column, masks in enumerate(columns):
+        for column, (masks, own) in enumerate(zip(columns, features, strict=True)):
             self._check_names(column, masks)
-
-    def mark(self, features: list[Features]) -> list[Features]:
-        """Add to every column's features which rows they are, and check the masks' shapes against them."""
-        for column, own in enumerate(features):
-            rows, width = own["input_ids"].shape
             for site in self.sites:
-                mask = self.columns[column].get(site.name)
-                if mask is not None:
-                    self._check_shape(column, site, mask, rows, width)
-            own[ROWS] = torch.arange(rows)
-            own[COLUMNS] = torch.full((rows,), column)
-        return features
+                if site.name in masks:
+                    self._check_shape(column, site, masks[site.name], *own["input_ids"].shape)
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Put the model in train mode and serve the masks; afterwards check that every row was served."""
         functional = torch.nn.functional
         original, was_training = functional.dropout, self.model.training
-        hooks = [
-            self.model.register_forward_pre_hook(self._begin_forward),
-            self.model.register_forward_hook(self._end_forward),
-        ]
         functional.dropout = self._dropout
         self.model.train()
         try:
@@ -99,37 +108,33 @@ class GivenDropout:
         finally:
             functional.dropout = original
             self.model.train(was_training)
-            for hook in hooks:
-                hook.remove()
         for column, seen in enumerate(self._seen):
             rows = next((len(mask) for mask in self.columns[column].values()), 0)
             missing = sorted(set(range(rows)) - seen)
             if missing:
                 raise DropoutMismatch(f"no forward pass used the masks of column {column}, rows {missing}")
 
-    def _begin_forward(self, module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
-        features = arguments[0]
-        rows, columns = features.pop(ROWS, None), features.pop(COLUMNS, None)
-        if rows is None or columns is None:
-            raise DropoutMismatch("a forward pass does not say which rows it computes; call mark() on its features")
-        width = features["input_ids"].shape[1]
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+    def begin(self, rows: ForwardRows) -> None:
+        """Cut out the masks of a forward pass."""
+        for row, column in zip(rows.rows.tolist(), rows.columns.tolist(), strict=True):
             self._seen[column].add(row)
-        self._pending = [(site, self._cut(site, rows, columns, width)) for site in self.sites]
+        self._pending = [(site, self._cut(site, rows)) for site in self.sites]
 
-    def _end_forward(self, module: torch.nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+    def end(self, rows: ForwardRows, embeddings: torch.Tensor) -> None:
+        """Check that a forward pass took all its masks."""
         left = [site.name for site, _ in self._pending or []]
         self._pending = None
         if left:
             raise DropoutMismatch(f"a forward pass called dropout too seldom: the masks of {', '.join(left)} are left")
 
-    def _cut(self, site: DropoutSite, rows: torch.Tensor, columns: torch.Tensor, width: int) -> torch.Tensor | None:
+    def _cut(self, site: DropoutSite, rows: ForwardRows) -> torch.Tensor | None:
+        width = rows.width
         parts = []
-        for column in columns.unique_consecutive().tolist():
+        for column in rows.columns.unique_consecutive().tolist():
             mask = self.columns[column].get(site.name)
             if mask is None:
                 return None
-            part = mask[rows[columns == column]]
+            part = mask[rows.rows[rows.columns == column]]
             axes = (1,) if site.kind == "hidden" else (2, 3)
             for axis in axes:
                 part = part.narrow(axis, 0, min(width, part.shape[axis]))
@@ -163,7 +168,7 @@ class GivenDropout:
             )
         return input * (mask.to(input.dtype) / (1 - p))
 
-    def _check_names(self, column: int, masks: Mapping[str, torch.Tensor]) -> None:
+    def _check_names(self, column: int, masks: Masks) -> None:
         needed = {site.name for site in self.sites if site.rate > 0}
         known = {site.name for site in self.sites}
         missing, unknown = sorted(needed - set(masks)), sorted(set(masks) - known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,10 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from sentence_transformers.util import cos_sim, dot_score
 
+from gradbank_ref.dropout import GivenDropout
 from gradbank_ref.errors import InvalidParameters
+from gradbank_ref.forward_record import ForwardRecord
+from gradbank_ref.marked_rows import mark, watched
 from gradbank_ref.models import named_parameters
 from gradbank_ref.pull_request_3612 import PullRequest3612Loss
 from gradbank_ref.tokens import Features
@@ -40,40 +44,55 @@ class LossStep:
 
 def build_loss(model: torch.nn.Module, description: dict[str, Any]) -> Loss:
     """Build a loss from ``{class, options}``; options are its keyword arguments, similarity_fct by name."""
-    kind, options = description.get("class"), dict(description.get("options") or {})
+    kind = description.get("class")
     if kind not in LOSSES:
         raise InvalidParameters(f"loss class is {kind!r}; expected one of {', '.join(LOSSES)}")
-    if "similarity_fct" in options:
-        name = options["similarity_fct"]
-        if name not in SIMILARITIES:
-            raise InvalidParameters(f"similarity_fct is {name!r}; expected one of {', '.join(SIMILARITIES)}")
-        options["similarity_fct"] = SIMILARITIES[name]
-    if "directions" in options:
-        options["directions"] = tuple(options["directions"])
+    options = keyword_arguments(description.get("options") or {})
     try:
         return LOSSES[kind](model, **options)
     except TypeError as error:
         raise InvalidParameters(f"{kind}: {error}") from error
 
 
-def loss_step(model: SentenceTransformer, loss: Loss, features: list[Features], scale: float = 1.0) -> LossStep:
+def keyword_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of a ranking loss of sentence-transformers from what a message can say."""
+    arguments = dict(options)
+    if "similarity_fct" in arguments:
+        name = arguments["similarity_fct"]
+        if name not in SIMILARITIES:
+            raise InvalidParameters(f"similarity_fct is {name!r}; expected one of {', '.join(SIMILARITIES)}")
+        arguments["similarity_fct"] = SIMILARITIES[name]
+    if "directions" in arguments:
+        arguments["directions"] = tuple(arguments["directions"])
+    return arguments
+
+
+def loss_step(
+    model: SentenceTransformer,
+    loss: Loss,
+    features: list[Features],
+    scale: float = 1.0,
+    dropout: GivenDropout | None = None,
+) -> LossStep:
     """Run the loss forward and backward.
 
     ``scale`` is the factor given to backward (1 / gradient accumulation steps). It reaches the parameter gradients; the
     loss and dL/dE are those of the unscaled loss.
     """
     model.zero_grad(set_to_none=True)
-    stages = _Stages(loss)
-    value = loss(features, None)
-    embedding_gradients = stages.gradients(value)
-    value.backward(torch.tensor(scale, dtype=value.dtype))
+    record = ForwardRecord([len(column["input_ids"]) for column in features])
+    listeners = [record] if dropout is None else [record, dropout]
+    with nullcontext() if dropout is None else dropout.active(), watched(model, listeners):
+        value = loss(mark(features), None)
+        value.backward(torch.tensor(scale, dtype=value.dtype))
     gradients = {
         name: parameter.grad.detach().clone()
         for name, parameter in named_parameters(model).items()
         if parameter.grad is not None
     }
     model.zero_grad(set_to_none=True)
-    return LossStep(float(value.detach()), stages.embeddings(), embedding_gradients, gradients)
+    embeddings = [record.embeddings(column) for column in record.columns()]
+    return LossStep(float(value.detach()), embeddings, list(record.gradients(scale).values()), gradients)
 
 
 def embedding_loss(loss: Loss, columns: list[torch.Tensor]) -> tuple[float, list[torch.Tensor]]:
@@ -85,27 +104,3 @@ def embedding_loss(loss: Loss, columns: list[torch.Tensor]) -> tuple[float, list
         value = loss.compute_loss_from_embeddings(leaves, None)
         value.backward()
     return float(value.detach()), [leaf.grad for leaf in leaves]
-
-
-class _Stages:
-    """Catches the embeddings where a loss hands them to its own computation."""
-
-    def __init__(self, loss: Loss) -> None:
-        self._cached = isinstance(loss, CachedMultipleNegativesRankingLoss)
-        self._columns: list[list[torch.Tensor]] = []
-        name = "calculate_loss" if self._cached else "compute_loss_from_embeddings"
-        compute = getattr(loss, name)
-
-        def catch(embeddings: Any, *arguments: Any, **keywords: Any) -> torch.Tensor:
-            self._columns = [column if self._cached else [column] for column in embeddings]
-            return compute(embeddings, *arguments, **keywords)
-
-        setattr(loss, name, catch)
-
-    def embeddings(self) -> list[torch.Tensor]:
-        return [torch.cat([chunk.detach() for chunk in column]) for column in self._columns]
-
-    def gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:
-        if self._cached:
-            return [torch.cat([chunk.grad for chunk in column]) for column in self._columns]
-        return list(torch.autograd.grad(loss, [column[0] for column in self._columns], retain_graph=True))

@@ -57,12 +57,31 @@ class PullRequest3612Loss(CachedMultipleNegativesRankingLoss):
             raise ValueError(f"cache_size is {cache_size}; with use_cont_accum it must be a positive integer")
         self._query_cache: deque[Tensor] | None = None
         self._candidate_caches: list[deque[Tensor]] = []
+        self._empty: list[Tensor] = []
         self._forwarded: list[Tensor] = []
 
     @property
     def cached_rows(self) -> int:
         """Queries in the cache."""
         return sum(len(batch) for batch in self._query_cache or ())
+
+    def bank_columns(self) -> list[Tensor] | None:
+        """Cached rows of each column, oldest first; None when nothing is to be cached, [] before the first batch.
+
+        The cache holds embeddings as the model gave them. With cosine similarity they are normalised here, so that they
+        compare with those of a bank that keeps normalised rows.
+        """
+        if not self.use_cont_accum:
+            return None
+        if self._query_cache is None:
+            return []
+        columns = [
+            torch.cat([empty, *cache])
+            for empty, cache in zip(self._empty, (self._query_cache, *self._candidate_caches), strict=True)
+        ]
+        if self.similarity_fct is not cos_sim:
+            return columns
+        return [torch.nn.functional.normalize(column, dim=1) for column in columns]
 
     def reset_cont_cache(self) -> None:
         """Forget all cached batches."""
@@ -121,6 +140,7 @@ class PullRequest3612Loss(CachedMultipleNegativesRankingLoss):
         if self._query_cache is None:
             self._query_cache = deque(maxlen=self.cache_size)
             self._candidate_caches = [deque(maxlen=self.cache_size) for _ in columns[1:]]
+            self._empty = [column[:0] for column in columns]
         for cache, column in zip((self._query_cache, *self._candidate_caches), columns, strict=False):
             cache.append(column)
 

@@ -74,3 +74,11 @@ def column_features(model: SentenceTransformer, tensors: Tensors, columns: int) 
     if len(set(rows)) > 1:
         raise InvalidParameters(f"the columns have {rows} rows; expected the same number in each")
     return features
+
+
+def token_rows(features: Features) -> list[tuple[int, ...]]:
+    """Token ids of each text, without padding."""
+    return [
+        tuple(ids[mask.bool()].tolist())
+        for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)
+    ]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 from gradbank_ref import contaccum, losses
-from gradbank_ref.dropout import GivenDropout
+from gradbank_ref.dropout import GivenDropout, masks_of
 from gradbank_ref.errors import InvalidParameters
 from gradbank_ref.methods.contaccum import bank_of
 from gradbank_ref.session import Session
@@ -47,13 +45,10 @@ def loss_step(
     encoder = session.model(model)
     features = column_features(encoder, tensors, columns)
     bank = {name: tensors[name] for name in tensors if re.fullmatch(r"bank\d+|(bank|column)\d+\.texts", name)}
-    masks = _masks({name: value for name, value in tensors.items() if name not in bank}, columns)
-    dropout = None if masks is None else GivenDropout(encoder, masks)
-    if dropout is not None:
-        dropout.mark(features)
+    masks = masks_of({name: value for name, value in tensors.items() if name not in bank}, columns)
+    dropout = None if masks is None else GivenDropout(encoder, masks, features)
     encoder.eval()
-    with nullcontext() if dropout is None else dropout.active():
-        step = losses.loss_step(encoder, _build(encoder, loss, bank), features, scale)
+    step = losses.loss_step(encoder, _build(encoder, loss, bank), features, scale, dropout)
     out: Tensors = {}
     for name in ("embeddings", "embedding_gradients"):
         if name in wanted:
@@ -87,20 +82,3 @@ def _build(encoder: torch.nn.Module, loss: dict[str, Any], bank: Tensors) -> los
     if rows is None:
         raise InvalidParameters("loss class ContAccum needs a bank: the tensors bank0, bank1, ...")
     return contaccum.FrozenBankLoss(encoder, rows, contaccum.parse_options(loss.get("options") or {}))
-
-
-def _masks(tensors: Tensors, columns: int) -> list[Mapping[str, torch.Tensor]] | None:
-    """Dropout masks per column and site, or None when the request has none."""
-    masks: list[dict[str, torch.Tensor]] = [{} for _ in range(columns)]
-    for name, value in tensors.items():
-        parts = re.fullmatch(r"column(\d+)\.(input_ids|lengths|dropout\.(.+))", name)
-        if parts is None or int(parts[1]) >= columns:
-            raise InvalidParameters(f"tensor {name!r} belongs to none of the {columns} columns")
-        if parts[3] is None:
-            continue
-        if value.dtype != "uint8" or value.max(initial=0) > 1:
-            raise InvalidParameters(
-                f"tensor {name!r} is {value.dtype} up to {value.max(initial=0)}; expected uint8, 0 or 1"
-            )
-        masks[int(parts[1])][parts[3]] = torch.from_numpy(value)
-    return masks if any(masks) else None
