@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +81,8 @@ def lockstep_step(session: Session, tensors: Tensors, *, lockstep: str, batches:
 
     Tensors in: ``batch<k>.column<c>.input_ids``, ``.lengths`` and, with dropout, ``.dropout.<site>``, as in loss_step.
 
-    Result: ``tensors``, one entry a tensor (``lockstep.report``); ``noise_unavailable`` and ``scores_unavailable``,
+    Result: ``tensors``, one entry a tensor (``lockstep.report``); ``seconds`` that the passes took, without what the
+    comparison adds; ``noise_unavailable`` and ``scores_unavailable``,
     where something could not be computed. Tensors out: ``value.<i>`` or ``sketch.<i>`` for entry i.
     """
     opened = session.lockstep(lockstep)
@@ -98,21 +101,20 @@ def lockstep_step(session: Session, tensors: Tensors, *, lockstep: str, batches:
             group.append(Batch(column_features(encoder, own, columns), masks))
         except InvalidParameters as error:
             raise InvalidParameters(f"batch {number}: {error}") from error
-    records = opened.lockstep.step(group)
-    return _reply(records, opened.whole, opened.lockstep)
+    return _reply(opened.lockstep, opened.whole, lambda: opened.lockstep.step(group))
 
 
 def lockstep_update(session: Session, tensors: Tensors, *, lockstep: str, learning_rate: float) -> Reply:
     """Clip the gradients of the last step, update the weights, and tell the loss: ``clip-norm`` (the norm before
     clipping), ``moments``, ``weights`` and ``bank`` after the update, in the form of lockstep_step."""
     opened = session.lockstep(lockstep)
-    return _reply(opened.lockstep.update(float(learning_rate)), opened.whole, opened.lockstep)
+    return _reply(opened.lockstep, opened.whole, lambda: opened.lockstep.update(float(learning_rate)))
 
 
 def lockstep_pull(session: Session, tensors: Tensors, *, lockstep: str, stage: str, names: list[str]) -> Reply:
     """Whole tensors of the last step and update, in the form of lockstep_step."""
     opened = session.lockstep(lockstep)
-    return _reply(opened.lockstep.pull(stage, names), None, opened.lockstep)
+    return _reply(opened.lockstep, None, lambda: opened.lockstep.pull(stage, names))
 
 
 def lockstep_gradients(session: Session, tensors: Tensors, *, lockstep: str) -> Reply:
@@ -160,6 +162,10 @@ def _of_batch(tensors: Tensors, number: int) -> Tensors:
     return {found[1]: value for name, value in tensors.items() if (found := own.fullmatch(name))}
 
 
-def _reply(records: list[Record], whole: int | None, lockstep: Lockstep) -> Reply:
+def _reply(lockstep: Lockstep, whole: int | None, compute: Callable[[], list[Record]]) -> Reply:
+    """What ``compute`` finds, and the seconds that it took: the rest of a request is comparison."""
+    began = time.perf_counter()
+    records = compute()
+    seconds = time.perf_counter() - began
     entries, frames = report(records, whole)
-    return Reply({"tensors": entries, **lockstep.notes}, frames)
+    return Reply({"tensors": entries, "seconds": seconds, **lockstep.notes}, frames)
