@@ -15,7 +15,7 @@ import {
   writeSafetensors,
 } from "@gradbank/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectClose } from "../support/gradient-comparison.ts";
+import { expectClose } from "../support/expect-close.ts";
 import { sampleColumns, smallModel } from "../support/small-models.ts";
 
 let reference: Reference;

@@ -1,12 +1,23 @@
 import { Dealer } from "zeromq";
 import { BridgeError } from "../errors.ts";
+import type { ClientKeys } from "./keys.ts";
 import type { Tensors } from "./tensor.ts";
-import { decodeReply, encodeRequest, type Reply } from "./wire.ts";
+import { decodeReply, encodeRequest, largestFrame, mostFrames, type Reply } from "./wire.ts";
 
 /** What a method of the Python server answered. */
 export interface MethodReply {
   readonly result: Record<string, unknown>;
   readonly tensors: Tensors;
+}
+
+/** How a connection is made. */
+export interface ConnectionOptions {
+  /** CURVE keys. Default: none, nothing is encrypted. */
+  readonly keys?: ClientKeys;
+  /** Bytes of the largest frame to accept; the connection to a server that sends a larger one breaks. Default: 4 GiB. */
+  readonly maxMessageSize?: number;
+  /** Is told when the server has gone. Default: the connection ends with that error. */
+  readonly onLost?: (error: BridgeError) => void;
 }
 
 interface PendingRequest {
@@ -16,27 +27,80 @@ interface PendingRequest {
   readonly timer: NodeJS.Timeout;
 }
 
+/**
+ * Milliseconds between heartbeats, and without a sign of life until the other side counts as dead; as the server's. Not
+ * over ipc: the kernel tells at once when a local process ends, and one that is suspended lives.
+ */
+const heartbeat = { heartbeatInterval: 5_000, heartbeatTimeout: 60_000 };
+
 /** Requests and replies over one ZeroMQ socket. The server answers in order, one at a time. */
 export class Connection {
   readonly endpoint: string;
   readonly #socket: Dealer;
   readonly #pending = new Map<number, PendingRequest>();
+  readonly #handshake: Promise<void>;
+  #handshakeFailure = "";
   #nextId = 1;
   #sending: Promise<void> = Promise.resolve();
   #ended: BridgeError | undefined;
+  #largestFrame = largestFrame;
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, options: ConnectionOptions = {}) {
+    const { keys, maxMessageSize = largestFrame, onLost = (error) => this.end(error) } = options;
     this.endpoint = endpoint;
-    this.#socket = new Dealer({ linger: 0 });
+    this.#socket = new Dealer({
+      linger: 0,
+      maxMessageSize,
+      ...(endpoint.startsWith("tcp:") && heartbeat),
+      ...(endpoint.startsWith("tcp://[") && { ipv6: true }),
+      ...(keys && {
+        curveServerKey: keys.serverPublicKey,
+        curvePublicKey: keys.publicKey,
+        curveSecretKey: keys.secretKey,
+      }),
+    });
+    this.#handshake = this.#watch(onLost);
     this.#socket.connect(endpoint);
     void this.#receive();
   }
 
   /**
+   * Waits until both sockets have agreed to talk: the other side speaks ZeroMQ and the keys fit. A server does so at
+   * once, also when it computes.
+   *
+   * @param timeout milliseconds
+   * @throws BridgeError "no-answer"
+   */
+  async established(timeout: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const failure = this.#handshakeFailure && ` The last attempt: ${this.#handshakeFailure}.`;
+        const message =
+          `No answer from ${this.endpoint} within ${timeout / 1000} s. Is a gradbank_ref server listening there, and do ` +
+          `both sides have keys of the same pair, or both none?${failure}`;
+        reject(new BridgeError("no-answer", message, { endpoint: this.endpoint, timeout }));
+      }, timeout);
+    });
+    try {
+      await Promise.race([this.#handshake, tooLate]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Frames larger than what the server accepts are refused here: the server would only break the connection. */
+  limitFrames(bytes: number): void {
+    this.#largestFrame = bytes;
+  }
+
+  /**
    * Calls a method of the server.
    *
+   * @param tensors sent from where they lie: not to be changed before the reply
    * @param timeout milliseconds to wait for the reply, the time behind earlier requests included
-   * @throws BridgeError "remote-error", "request-timeout", "connection-lost", "malformed-reply" or "invalid-tensor"
+   * @throws BridgeError "remote-error", "request-timeout", "connection-lost", "malformed-reply", "invalid-tensor" or
+   * "message-too-large"
    */
   async request(
     method: string,
@@ -47,6 +111,7 @@ export class Connection {
     if (this.#ended) throw this.#ended;
     const id = this.#nextId++;
     const frames = encodeRequest({ id, method, parameters, tensors });
+    this.#checkFrames(method, frames);
     return await new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#pending.delete(id);
@@ -78,6 +143,40 @@ export class Connection {
     this.#ended ??= error;
     this.#failAll(error);
     if (!this.#socket.closed) this.#socket.close();
+  }
+
+  /** Resolves with the first handshake; a disconnection after it means that the server, and all it knew, is gone. */
+  #watch(onLost: (error: BridgeError) => void): Promise<void> {
+    const { events } = this.#socket;
+    const failed = ({ error }: { error: Error }) => {
+      this.#handshakeFailure = error.message;
+    };
+    events.on("handshake:error:auth", failed);
+    events.on("handshake:error:protocol", failed);
+    events.on("handshake:error:other", failed);
+    let isEstablished = false;
+    events.on("disconnect", () => {
+      if (!isEstablished) return;
+      const message =
+        `The connection to ${this.endpoint} broke: the server ended, or refused what it was sent, or sent a frame ` +
+        "larger than maxMessageSize. What it had loaded is gone; connect again.";
+      onLost(new BridgeError("connection-lost", message, { endpoint: this.endpoint }));
+    });
+    return new Promise((resolve) => {
+      events.on("handshake", () => {
+        isEstablished = true;
+        resolve();
+      });
+    });
+  }
+
+  #checkFrames(method: string, frames: readonly Uint8Array[]): void {
+    const bytes = Math.max(...frames.map(({ byteLength }) => byteLength));
+    if (bytes <= this.#largestFrame && frames.length <= mostFrames) return;
+    const message =
+      `"${method}" has ${frames.length} frames, the largest of ${bytes} bytes; the server accepts ${mostFrames} frames of ` +
+      `up to ${this.#largestFrame} bytes. Send less at once, or start the server with a greater --max-message-size.`;
+    throw new BridgeError("message-too-large", message, { method, frames: frames.length, bytes });
   }
 
   async #receive(): Promise<void> {

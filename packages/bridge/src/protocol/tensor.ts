@@ -38,6 +38,9 @@ const arrays = {
   bool: Uint8Array,
 } as const;
 
+/** Names of the data types of the bridge. */
+export const tensorDataTypes = Object.keys(arrays) as readonly TensorDataType[];
+
 /** Whether `value` names a data type of the bridge. */
 export function isTensorDataType(value: unknown): value is TensorDataType {
   return typeof value === "string" && Object.hasOwn(arrays, value);
@@ -63,9 +66,9 @@ export function tensorBytes(name: string, tensor: Tensor): Uint8Array {
   return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
 }
 
-/** A tensor over a copy of `bytes`, whose length the caller has checked. */
+/** A tensor of `bytes`, whose length the caller has checked: over their own memory if they fill it, else over a copy. */
 export function tensorFromBytes(dtype: TensorDataType, shape: readonly number[], bytes: Uint8Array): Tensor {
-  // A frame starts at any byte; a typed array must start at a multiple of its element size.
-  const aligned = new Uint8Array(bytes).buffer;
-  return { dtype, shape, data: new arrays[dtype](aligned) } as Tensor;
+  // A large frame has a buffer of its own; a small one may start at any byte of a shared one.
+  const { buffer } = bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
+  return { dtype, shape, data: new arrays[dtype](buffer as ArrayBuffer) } as Tensor;
 }

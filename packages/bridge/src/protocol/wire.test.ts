@@ -21,7 +21,7 @@ function bytesOf({ data }: Tensor): number[] {
 }
 
 function reply(header: object, ...frames: Uint8Array[]): Uint8Array[] {
-  return [pack({ protocol: 1, id: 3, ok: true, result: {}, tensors: [], ...header }), ...frames];
+  return [pack({ protocol: 2, id: 3, ok: true, result: {}, tensors: [], ...header }), ...frames];
 }
 
 function failure(run: () => unknown): BridgeError {
@@ -57,6 +57,27 @@ describe("encodeRequest and decodeReply", () => {
     );
   });
 
+  it("use a frame as it is when it has memory of its own", () => {
+    const own = new Uint8Array(new Float64Array([1, 2]).buffer);
+    const specification = { name: "x", dtype: "float64", shape: [2] };
+    const decoded = decodeReply(reply({ tensors: [specification] }, own));
+    if (!decoded.ok) throw new Error("expected a result");
+    expect(decoded.tensors.x!.data).toEqual(Float64Array.of(1, 2));
+    expect(decoded.tensors.x!.data.buffer).toBe(own.buffer);
+  });
+
+  it("refuse more frames than the protocol allows", () => {
+    const specifications = Array.from({ length: 65_536 }, (_, index) => ({
+      name: `${index}`,
+      dtype: "uint8",
+      shape: [0],
+    }));
+    const frames = specifications.map(() => new Uint8Array());
+    expect(failure(() => decodeReply(reply({ tensors: specifications }, ...frames))).message).toContain("65537 frames");
+    const decoded = decodeReply(reply({ tensors: specifications.slice(1) }, ...frames.slice(1)));
+    expect(decoded.ok).toBe(true);
+  });
+
   it("sends only the part of a buffer that a view shows", () => {
     const data = new Float32Array([1, 2, 3, 4]).subarray(1, 3);
     const [, frame] = encodeRequest({
@@ -72,7 +93,7 @@ describe("encodeRequest and decodeReply", () => {
     const parameters = { a: undefined, b: null, c: 0.1, d: [1, "x", { e: true }], f: -(2 ** 40) };
     const [header] = encodeRequest({ id: 1, method: "m", parameters, tensors: {} });
     const { a, ...others } = parameters;
-    expect(unpack(header!)).toEqual({ protocol: 1, id: 1, method: "m", params: others, tensors: [] });
+    expect(unpack(header!)).toEqual({ protocol: 2, id: 1, method: "m", params: others, tensors: [] });
     expect(a).toBeUndefined();
   });
 
@@ -121,6 +142,6 @@ describe("encodeRequest and decodeReply", () => {
   it("refuse another protocol", () => {
     const error = failure(() => decodeReply(reply({ protocol: 9 })));
     expect(error.code).toBe("protocol-mismatch");
-    expect(error.message).toContain("speaks protocol 9, this bridge speaks 1");
+    expect(error.message).toContain("speaks protocol 9, this bridge speaks 2");
   });
 });

@@ -3,7 +3,14 @@ import { BridgeError } from "../errors.ts";
 import { byteLength, isTensorDataType, type Tensor, type Tensors, tensorBytes, tensorFromBytes } from "./tensor.ts";
 
 /** Version of the wire protocol; python-ref's `gradbank_ref.PROTOCOL`. */
-export const protocol = 1;
+export const protocol = 2;
+
+/** Bytes that a frame may have unless the server or the client says otherwise: 4 GiB. */
+export const largestFrame = 4 * 2 ** 30;
+/** Bytes that a header may have; python-ref's `LARGEST_HEADER`. */
+export const largestHeader = 256 * 2 ** 20;
+/** Frames that a message may have; python-ref's `MOST_FRAMES`. */
+export const mostFrames = 65_536;
 
 /** What a request asks for. Parameters must be plain msgpack-able values; an undefined one is left out. */
 export interface Request {
@@ -68,6 +75,7 @@ export function decodeReply(frames: readonly Uint8Array[]): Reply {
 function decodeHeader(frames: readonly Uint8Array[]): Record<string, unknown> {
   const [frame] = frames;
   if (!frame) throw malformed(undefined, "the message has no frames");
+  if (frame.byteLength > largestHeader) throw malformed(undefined, `the header has ${frame.byteLength} bytes`);
   let header: unknown;
   try {
     header = unpackr.unpack(frame);
@@ -83,6 +91,7 @@ function decodeTensors(id: number, specifications: unknown, frames: readonly Uin
     const listed = Array.isArray(specifications) ? specifications.length : String(specifications);
     throw malformed(id, `the header lists ${listed} tensors but ${frames.length} frames follow it`);
   }
+  if (frames.length >= mostFrames) throw malformed(id, `the message has ${frames.length + 1} frames`);
   const tensors: Record<string, Tensor> = {};
   frames.forEach((frame, index) => {
     const { name, dtype, shape } = (specifications[index] ?? {}) as Record<string, unknown>;

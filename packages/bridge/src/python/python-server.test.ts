@@ -80,8 +80,7 @@ describe("PythonServer.start", () => {
 describe("a running PythonServer", () => {
   it("answers, reports exceptions with their traceback, and ends with close", async () => {
     const server = await PythonServer.start({ threads: 1 });
-    const { result } = await server.request("hello");
-    expect(result).toMatchObject({ protocol: 1, pid: server.pid, threads: 1 });
+    expect(server.information).toMatchObject({ protocol: 2, pid: server.pid, threads: 1, gradbankRef: "0.0.0" });
     await expect(server.request("set_threads", { threads: -1 })).rejects.toMatchObject({
       code: "remote-error",
       facts: { type: "InvalidParameters", traceback: expect.stringContaining("process.py") },
@@ -91,7 +90,7 @@ describe("a running PythonServer", () => {
     await server.close();
     await server.close();
     expect(isAlive(server.pid)).toBe(false);
-    await expect(server.request("hello")).rejects.toMatchObject({
+    await expect(server.request("echo")).rejects.toMatchObject({
       code: "connection-lost",
       message: expect.stringContaining("was closed"),
     });
@@ -100,22 +99,38 @@ describe("a running PythonServer", () => {
   it("fails what waits when the server is killed in the middle of a request", async () => {
     vi.stubEnv("TMPDIR", folder);
     const server = await PythonServer.start();
-    const waiting = server.request("hello");
+    process.kill(server.pid, "SIGSTOP");
+    const waiting = server.request("echo");
     process.kill(server.pid, "SIGKILL");
     await expect(waiting).rejects.toMatchObject({
       code: "connection-lost",
       message: expect.stringContaining("ended by signal SIGKILL"),
       facts: { signal: "SIGKILL" },
     });
-    await expect(server.request("hello")).rejects.toMatchObject({ code: "connection-lost" });
+    await expect(server.request("echo")).rejects.toMatchObject({ code: "connection-lost" });
     await server.close();
     expect(await readdir(folder)).toEqual([]);
   });
 
   it("can time out and go on", async () => {
     const server = await PythonServer.start();
-    await expect(server.request("hello", {}, {}, 1)).rejects.toMatchObject({ code: "request-timeout" });
+    process.kill(server.pid, "SIGSTOP");
+    await expect(server.request("echo", {}, {}, 50)).rejects.toMatchObject({ code: "request-timeout" });
+    process.kill(server.pid, "SIGCONT");
     expect((await server.request("echo", { value: 3 })).result).toEqual({ value: 3 });
+    await server.close();
+  });
+
+  it("refuses tensors beyond the size that was agreed, in both directions, and goes on", async () => {
+    const server = await PythonServer.start({ maxMessageSize: 4096 });
+    const x = { dtype: "uint8", shape: [4097], data: new Uint8Array(4097) } as const;
+    await expect(server.request("sink", {}, { x })).rejects.toMatchObject({ code: "message-too-large" });
+    await expect(server.request("source", { count: 1, elements: 1025 })).rejects.toMatchObject({
+      code: "remote-error",
+      message: expect.stringContaining("has 4100 bytes; the client accepts 4096"),
+    });
+    const { tensors } = await server.request("source", { count: 2, elements: 1024 });
+    expect(tensors.tensor1!.data).toEqual(Float32Array.from({ length: 1024 }, (_, index) => index));
     await server.close();
   });
 

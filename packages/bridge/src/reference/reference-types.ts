@@ -3,6 +3,8 @@ import type { FloatTensor, TensorOf } from "../protocol/tensor.ts";
 /** Versions and state of the Python process. */
 export interface PythonInformation {
   readonly protocol: number;
+  /** Version of gradbank-ref. */
+  readonly gradbankRef: string;
   readonly python: string;
   readonly torch: string;
   readonly sentenceTransformers: string;
@@ -12,6 +14,14 @@ export interface PythonInformation {
   readonly onnxruntime: string;
   /** Threads of torch within an operator. */
   readonly threads: number;
+  /** Where torch computes. */
+  readonly device: string;
+  /** Data types of tensors that it knows. */
+  readonly dtypes: readonly string[];
+  readonly byteOrder: string;
+  /** Bytes of the largest tensor that it accepts. */
+  readonly largestFrame: number;
+  /** Its process id, on its own machine. */
   readonly pid: number;
 }
 

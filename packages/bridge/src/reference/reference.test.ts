@@ -46,7 +46,13 @@ function expectClose(actual: Tensor, expected: Tensor, tolerance: number): void 
 
 describe("Reference", () => {
   it("knows whom it talks to", async () => {
-    expect(reference.information).toMatchObject({ protocol: 1, threads: 1, pid: reference.server.pid });
+    expect(reference.information).toMatchObject({
+      protocol: 2,
+      threads: 1,
+      device: "cpu",
+      byteOrder: "little",
+      largestFrame: 2 ** 32,
+    });
     expect(reference.information.sentenceTransformers).toMatch(/^6\.2\./);
     expect(reference.information.torch).toMatch(/^2\.13\.0/);
     expect(await reference.setThreads(1)).toBe(1);

@@ -1,7 +1,7 @@
-import { BridgeError } from "../errors.ts";
 import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
-import { protocol } from "../protocol/wire.ts";
+import { ConnectedServer, type ConnectOptions } from "../python/connected-server.ts";
 import { PythonServer, type PythonServerOptions } from "../python/python-server.ts";
+import type { ReferenceServer } from "../python/reference-server.ts";
 import type {
   BenchmarkOptions,
   BenchmarkRound,
@@ -33,13 +33,13 @@ const hour = 3_600_000;
  * "connection-lost" or "malformed-reply". Requests are answered one after another.
  */
 export class Reference {
-  /** Versions and process id. */
+  /** Versions, limits and process id. */
   readonly information: PythonInformation;
-  readonly #server: PythonServer;
+  readonly #server: ReferenceServer;
 
-  private constructor(server: PythonServer, information: PythonInformation) {
+  private constructor(server: PythonServer | ConnectedServer) {
     this.#server = server;
-    this.information = information;
+    this.information = server.information;
   }
 
   /**
@@ -49,32 +49,25 @@ export class Reference {
    * "remote-error" when a package is missing in the Python environment
    */
   static async start(options: PythonServerOptions = {}): Promise<Reference> {
-    const server = await PythonServer.start(options);
-    try {
-      const { result } = await server.request("hello");
-      const { sentence_transformers: sentenceTransformers, ...others } = result;
-      const information = { ...others, sentenceTransformers } as unknown as PythonInformation;
-      if (information.protocol !== protocol) {
-        throw new BridgeError(
-          "protocol-mismatch",
-          `The Python server speaks protocol ${information.protocol}, this bridge speaks ${protocol}. ` +
-            "Install gradbank and gradbank-ref from the same version.",
-          { theirs: information.protocol, ours: protocol },
-        );
-      }
-      return new Reference(server, information);
-    } catch (error) {
-      await server.close();
-      throw error;
-    }
+    return new Reference(await PythonServer.start(options));
   }
 
-  /** The process behind, for methods that have no function here. */
-  get server(): PythonServer {
+  /**
+   * Connects to a server that runs already: `gradbank bridge serve`, or `python -m gradbank_ref.server --endpoint`.
+   *
+   * @param endpoint ipc://PATH, or tcp://HOST:PORT, which needs `keys` unless the host is this machine
+   * @throws BridgeError "invalid-endpoint", "insecure-endpoint", "invalid-keys", "no-answer" or "protocol-mismatch"
+   */
+  static async connect(endpoint: string, options: ConnectOptions = {}): Promise<Reference> {
+    return new Reference(await ConnectedServer.connect(endpoint, options));
+  }
+
+  /** The server behind, for methods that have no function here. */
+  get server(): ReferenceServer {
     return this.#server;
   }
 
-  /** Ends the Python process and waits for its end. May be called twice. */
+  /** Ends the Python process if it was started for this, else only the connection. May be called twice. */
   async close(): Promise<void> {
     await this.#server.close();
   }
