@@ -1,5 +1,5 @@
 import type { ContAccumOptions, FloatTensor, Reference, ReferenceBank } from "@gradbank/bridge";
-import { expectClose } from "../support/gradient-comparison.ts";
+import { expectClose } from "../support/expect-close.ts";
 
 /** Half a unit in the last place of a float32 number near 1. */
 const rounding = 2 ** -24;

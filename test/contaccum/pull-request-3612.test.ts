@@ -14,7 +14,7 @@ import {
   Trainer,
 } from "@gradbank/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectClose } from "../support/gradient-comparison.ts";
+import { expectClose } from "../support/expect-close.ts";
 import { sampleTexts, smallModel } from "../support/small-models.ts";
 import { RecordingLoss } from "./recording-loss.ts";
 

@@ -47,10 +47,10 @@ const pullRequest: BankCostArm = {
 const steady: SteadyMemoryArm = {
   kind: "steady-memory",
   name: "steady-memory",
-  title: "2,000 steps of a small model, bank 1,024",
+  title: "4,000 steps of a small model, bank 1,024",
   loss: { lossClass: "MultipleNegativesRankingLoss", bank: { capacity: 1024 } },
   batchSize: 32,
-  steps: 2000,
+  steps: 4000,
   every: 100,
 };
 

@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Reference } from "@gradbank/bridge";
 import { AdamW, loadWordNet, NoDuplicatesBatchSampler, SentenceEncoder } from "@gradbank/core";
 import { readMemory } from "../bench/process-memory.ts";
@@ -9,12 +11,17 @@ import { buildLoss } from "./build-loss.ts";
 import type { SteadyMemoryArm } from "./experiment.ts";
 import type { FoundByRun, ReportProgress, RunRequest } from "./run-result.ts";
 
-/** Trains a small random model for many steps and reads the process's memory at intervals. */
+/**
+ * Trains a small random model for many steps and reads the process's memory at intervals, each time after a garbage
+ * collection: what is left is what the program holds, not what V8 has not yet looked at.
+ */
 export async function runSteadyMemory(
   { threads, seed, experiment }: RunRequest,
   arm: SteadyMemoryArm,
   report: ReportProgress,
 ): Promise<FoundByRun> {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
   const folder = await mkdtemp(join(tmpdir(), "gradbank-experiment-"));
   try {
     const model = join(folder, "bert");
@@ -41,6 +48,7 @@ export async function runSteadyMemory(
         if (++done % arm.every === 0) {
           steps.pairs.push(arm.every * arm.batchSize);
           steps.seconds.push((performance.now() - began) / 1000);
+          collectGarbage();
           steps.resident.push(readMemory().resident);
           steps.loss.push(value);
           began = performance.now();

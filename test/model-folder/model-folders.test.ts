@@ -5,7 +5,7 @@ import { type RandomArchitecture, Reference } from "@gradbank/bridge";
 import { SentenceEncoder } from "@gradbank/core";
 import { env, pipeline } from "@huggingface/transformers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectClose } from "../support/gradient-comparison.ts";
+import { expectClose } from "../support/expect-close.ts";
 import { sampleTexts, smallModel } from "../support/small-models.ts";
 
 let reference: Reference;

@@ -2,7 +2,7 @@ import { Reference } from "@gradbank/bridge";
 import { CachedMultipleNegativesRankingLoss, MultipleNegativesRankingLoss, SentenceEncoder } from "@gradbank/core";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { expectClose } from "../support/gradient-comparison.ts";
+import { expectClose } from "../support/expect-close.ts";
 import { sampleTexts, smallModel } from "../support/small-models.ts";
 
 let encoder: SentenceEncoder;

@@ -10,7 +10,7 @@ import type { LockstepMode, UpdateArguments } from "./python-side.ts";
 import type { ReferenceSide, ReferenceTensor } from "./reference-side.ts";
 import { compareReplays } from "./replay.ts";
 import { type JudgeOptions, StageComparer } from "./stage-comparer.ts";
-import { type Stage, stages } from "./stages.ts";
+import { type Stage, stageOrder, stages } from "./stages.ts";
 
 export interface LockstepOptions extends JudgeOptions {
   /** Our model, loaded from the same folder as the reference's. Its weights change. */
@@ -228,10 +228,10 @@ export class Lockstep {
     found: ReadonlyMap<Stage, readonly TensorComparison[]>,
     batches: readonly LockstepBatch[],
   ): Promise<ComparedActivation[] | undefined> {
-    const first = stages.find((stage) => found.get(stage)?.some(({ equal }) => !equal));
-    if (first !== "embeddings") return undefined;
-    const { name } = found.get(first)!.find(({ equal }) => !equal)!;
-    const [, batch, column] = /^batch(\d+)\.column(\d+)$/.exec(name)!.map(Number) as [number, number, number];
+    const first = firstDifference([...found].map(([stage, tensors]) => ({ stage, tensors })));
+    const place = /^batch(\d+)\.column(\d+)$/.exec(first?.tensor.name ?? "");
+    if (first?.stage !== "embeddings" || !place) return undefined;
+    const [batch, column] = [Number(place[1]), Number(place[2])];
     const target = { batch, column, tokens: batches[batch]!.columns[column]! };
     return walkActivations(this.#ours, this.#options.side, target, this.#options);
   }
@@ -286,18 +286,36 @@ function verdictOf(sketched: TensorComparison, whole: TensorComparison): Partial
   };
 }
 
+/**
+ * The tensor that is the first to differ in the order in which a step computes: batch by batch, stage by stage, and what
+ * belongs to the whole group after its batches. Of several in one place, the worst.
+ */
+function firstDifference(
+  found: readonly { readonly stage: Stage; readonly tensors: readonly TensorComparison[] }[],
+): { stage: Stage; tensor: TensorComparison } | undefined {
+  const batch = ({ name }: TensorComparison) => Number(/^batch(\d+)/.exec(name)?.[1] ?? Number.POSITIVE_INFINITY);
+  const differing = found.flatMap(({ stage, tensors }) =>
+    tensors.filter(({ equal }) => !equal).map((tensor) => ({ stage, tensor, batch: batch(tensor) })),
+  );
+  return differing.reduce<(typeof differing)[number] | undefined>((first, other) => {
+    if (!first || other.batch < first.batch) return other;
+    if (other.batch > first.batch) return first;
+    const later = stageOrder(other.stage) - stageOrder(first.stage);
+    return later < 0 || (later === 0 && severity(other.tensor) > severity(first.tensor)) ? other : first;
+  }, undefined);
+}
+
 function describeDivergence(
   report: StepReport,
   activations: readonly ComparedActivation[] | undefined,
 ): Divergence | undefined {
-  const stage = report.stages.find(({ equal }) => !equal);
-  if (!stage) return undefined;
-  const worst = stage.tensors.find(({ name }) => name === stage.worst)!;
+  const first = firstDifference(report.stages);
+  if (!first) return undefined;
   return {
     step: report.step,
-    stage: stage.stage,
-    tensor: worst.name,
-    message: explain(worst),
+    stage: first.stage,
+    tensor: first.tensor.name,
+    message: explain(first.tensor),
     ...(activations ? { activations: [...activations] } : {}),
   };
 }
