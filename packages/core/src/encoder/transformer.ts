@@ -118,10 +118,9 @@ export function buildTransformer(
     const lookUp = (name: string, indices: Value) => gather(inputs.parameter(name), indices);
     const positions = flat(buildPositions(graph, architecture, inputs));
     const wordVectors = lookUp(names.wordEmbeddings, packing?.tokenIds ?? flat(inputs.inputIds));
-    let sum = add(
-      wordVectors,
-      lookUp(names.positionEmbeddings, packing ? gather(positions, packing.places) : positions),
-    );
+    // Only rows that texts of this length reach: what is left out needs no gradient.
+    const positionTable = slice(inputs.parameter(names.positionEmbeddings), 0, 0, positionRows(architecture, length));
+    let sum = add(wordVectors, gather(positionTable, packing ? gather(positions, packing.places) : positions));
     if (names.tokenTypeEmbeddings)
       sum = add(
         sum,
@@ -192,6 +191,11 @@ const activationFunctions: Readonly<Record<Activation, (x: Value) => Value>> = {
   silu,
   swish: silu,
 };
+
+/** Rows of the position table that texts of a length can reach. */
+function positionRows({ positions }: Architecture, length: string): string {
+  return positions.kind === "from-zero" ? length : `${length}+${positions.paddingId + 1}`;
+}
 
 /** Position ids, `[rows, length]`. */
 function buildPositions(

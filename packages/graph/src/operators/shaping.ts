@@ -2,6 +2,7 @@ import type { DataType } from "../data-type.ts";
 import { OperatorFailure } from "../errors.ts";
 import type { Graph, TensorType, Value } from "../graph.ts";
 import { int, ints } from "../lowering.ts";
+import { onnxDataType } from "../onnx-data-type.ts";
 import type { Operator } from "../operator.ts";
 import {
   addDimensions,
@@ -176,7 +177,15 @@ export const gatherOperator: Operator = {
   ],
 };
 
-/** The adjoint of gather: adds each update to the row that its index names, starting from zeros. */
+/** Rows up to which a sum is written as a product with a one-hot matrix. */
+const oneHotRows = 4096;
+
+/**
+ * The adjoint of gather: adds each update to the row that its index names, starting from zeros.
+ *
+ * Not ScatterND: ONNX Runtime 1.30 lets its threads add to one row at once, and updates get lost. A product with a one-hot
+ * matrix is exact in any number of threads; for tables of many rows, ScatterElements adds one number after another.
+ */
 export const scatterAddOperator: Operator<{ rows: Dimension }> = {
   name: "scatterAdd",
   infer: ([indices, updates], { rows }) => {
@@ -186,15 +195,35 @@ export const scatterAddOperator: Operator<{ rows: Dimension }> = {
       throw new OperatorFailure("shape-mismatch", "the updates' first axes must be the indices' axes.");
     return [{ dataType: updates!.dataType, shape: [rows, ...updates!.shape.slice(rank)] }];
   },
-  lower: (lowering, [indices, updates], outputs, { inputs, outputs: [type] }) => {
-    const zeros = lowering.emit("Expand", [lowering.scalar(type!.dataType, 0), lowering.dimensions(type!.shape)]);
+  lower: (lowering, [indices, updates], outputs, { inputs, outputs: [type], attributes: { rows } }) => {
+    const [indexType, updateType] = inputs as [TensorType, TensorType];
     const index64 =
-      inputs[0]!.dataType === "int64" ? indices! : lowering.emit("Cast", [indices!], { attributes: { to: int(7) } });
-    const rows = lowering.emit("Unsqueeze", [index64, lowering.int64s([inputs[0]!.shape.length])]);
-    lowering.emit("ScatterND", [zeros, rows, updates!], {
-      outputs,
-      attributes: { reduction: { kind: "string", value: "add" } },
-    });
+      indexType.dataType === "int64" ? indices! : lowering.emit("Cast", [indices!], { attributes: { to: int(7) } });
+    const count = elementCount(indexType.shape);
+    const width = elementCount(updateType.shape.slice(indexType.shape.length));
+    const flat = lowering.emit("Reshape", [updates!, lowering.dimensions([count, width])]);
+    let sums: string;
+    if (typeof rows === "number" && rows > oneHotRows) {
+      const shape = lowering.dimensions([count, width]);
+      const column = lowering.emit("Reshape", [index64, lowering.dimensions([count, 1])]);
+      const zeros = lowering.emit("Expand", [lowering.scalar(type!.dataType, 0), lowering.dimensions([rows, width])]);
+      sums = lowering.emit("ScatterElements", [zeros, lowering.emit("Expand", [column, shape]), flat], {
+        attributes: { axis: int(0), reduction: { kind: "string", value: "add" } },
+      });
+    } else {
+      const numbers = lowering.emit("Range", [
+        lowering.scalar("int64", 0),
+        lowering.dimensionScalar(rows),
+        lowering.scalar("int64", 1),
+      ]);
+      const isRow = lowering.emit("Equal", [
+        lowering.emit("Reshape", [numbers, lowering.dimensions([rows, 1])]),
+        lowering.emit("Reshape", [index64, lowering.dimensions([1, count])]),
+      ]);
+      const oneHot = lowering.emit("Cast", [isRow], { attributes: { to: int(onnxDataType(type!.dataType)) } });
+      sums = lowering.emit("MatMul", [oneHot, flat]);
+    }
+    lowering.emit("Reshape", [sums, lowering.dimensions(type!.shape)], { outputs });
   },
   keeps: { inputs: [0] },
   constantInputs: [0],

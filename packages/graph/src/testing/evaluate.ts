@@ -25,9 +25,9 @@ export async function evaluate(
 }
 
 /** A compiled graph that can run many times. */
-export async function prepare(graph: Graph, outputs: Readonly<Record<string, Value>>) {
+export async function prepare(graph: Graph, outputs: Readonly<Record<string, Value>>, threads = 1) {
   const serialized = serializeGraph(graph, { outputs });
-  const session = await InferenceSession.create(serialized.bytes, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const session = await InferenceSession.create(serialized.bytes, { intraOpNumThreads: threads, logSeverityLevel: 3 });
   const run = async (feeds: Readonly<Record<string, NumberTensor>> = {}): Promise<Record<string, NumberTensor>> => {
     const given = Object.fromEntries(Object.keys(serialized.inputs).map((name) => [name, toTensor(feeds[name]!)]));
     const results = await session.run(given);
