@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BridgeError, type LoadModelOptions, Reference } from "@gradbank/bridge";
+import { BridgeError, Reference } from "@gradbank/bridge";
 import { InMemoryDataset, readEventLog, SentenceEncoder } from "@gradbank/core";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { Interruption } from "../../packages/cli/src/interruption.ts";
@@ -56,27 +56,40 @@ async function run(name: string, startReference: () => Promise<Reference>) {
 }
 
 describe("quickstart", () => {
-  it("ends in 1 when a weight differs in Python, and names where", async () => {
-    const load = reference.loadModel.bind(reference);
-    vi.spyOn(reference, "loadModel").mockImplementation(async (folder: string, options?: LoadModelOptions) => {
-      const loaded = await load(folder, options);
-      if (options?.dtype !== "float64") return loaded;
-      const name = "encoder.layer.1.output.dense.bias";
-      const bias = (await reference.parameters(loaded))[name]!;
-      bias.data[3]! += 1e-3;
-      await reference.setParameters(loaded, { [name]: bias });
-      return loaded;
+  it("ends in 1 when Python's numbers differ, and names where", async () => {
+    const { server } = reference;
+    const request = server.request.bind(server);
+    vi.spyOn(server, "request").mockImplementation(async (method, ...rest) => {
+      const reply = await request(method, ...rest);
+      if (method !== "lockstep_step") return reply;
+      const entries = reply.result.tensors as { stage: string; name: string }[];
+      const index = entries.findIndex(({ stage }) => stage === "embedding-gradients");
+      const { data } = reply.tensors[`value.${index}`]!;
+      (data as Float64Array)[3]! += 1e-3;
+      return reply;
     });
     const { exitCode, find } = await run("unequal", async () => reference);
     expect(exitCode).toBe(1);
-    expect(find("parity-step")).toMatchObject({ step: 1, rows: 16, equal: false });
-    expect(find("parity-step")!.stages.find(({ equal }) => !equal)!.stage).toBe("embeddings");
-    expect(find("parity-end")).toMatchObject({ verdict: "not equal", nearest: { equal: false } });
+    const { report } = find("parity-step")!;
+    expect(report).toMatchObject({ step: 1, equal: false });
+    expect(report.stages.filter(({ equal }) => !equal).map(({ stage }) => stage)).toEqual(["embedding-gradients"]);
+    expect(find("parity-divergence")!.divergence).toMatchObject({
+      step: 1,
+      stage: "embedding-gradients",
+      tensor: "batch0.column0",
+    });
+    expect(find("parity-end")).toMatchObject({ verdict: "not equal" });
     expect(find("quickstart-end")).toMatchObject({ reason: "completed", parity: "not equal", exitCode: 1, step: 2 });
   });
 
   it("ends in 1 when Python fails at a step", async () => {
-    vi.spyOn(reference, "lossStep").mockRejectedValue(new BridgeError("remote-error", "Python raised ValueError."));
+    const { server } = reference;
+    const request = server.request.bind(server);
+    vi.spyOn(server, "request").mockImplementation((method, ...rest) =>
+      method === "lockstep_step"
+        ? Promise.reject(new BridgeError("remote-error", "Python raised ValueError."))
+        : request(method, ...rest),
+    );
     const { exitCode, find } = await run("failed", async () => reference);
     expect(exitCode).toBe(1);
     expect(find("parity-error")).toMatchObject({ code: "remote-error", message: "Python raised ValueError." });

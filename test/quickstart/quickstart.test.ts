@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Reference } from "@gradbank/bridge";
+import { Reference, readParityReport } from "@gradbank/bridge";
 import { readEventLog, SentenceEncoder } from "@gradbank/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { smallModel } from "../support/small-models.ts";
@@ -64,26 +64,28 @@ describe("gradbank quickstart", () => {
       `Model    ${join(outputDir, "model")}`,
     ])
       expect(first.out).toContain(part);
-    expect(first.out.match(/^ +[123] .* equal$/gm)).toHaveLength(3);
+    expect(first.out.match(/^ok +[12] /gm)).toHaveLength(2);
+    expect(first.out).not.toContain("!! ");
     expect(expectOneRun(outputDir)).toMatchObject({ reason: "completed", step: 6 });
     const events = readEventLog(join(outputDir, "events.jsonl"));
     const measured = events.filter((event) => event.type === "evaluation-end");
     expect(measured.map(({ step }) => step)).toEqual([0, 6]);
     const [before, after] = measured.map(({ metrics }) => metrics["wordnet-test_cosine_ndcg@10"]!.toFixed(4));
     expect(first.out).toContain(`NDCG@10  ${before} -> ${after}`);
-    // Python's trainer would take the very losses that were compared: dropout is the run's own.
-    const losses = events.flatMap((event) => (event.type === "step-end" ? [event.loss] : []));
-    expect(first.out).toContain(`     1   ${losses[0]!.toFixed(8)}`);
-    const parity = JSON.parse(await readFile(join(outputDir, "parity.json"), "utf8")) as {
-      steps: { comparison: { equal: boolean; stages: { stage: string; tensors: unknown[] }[] } }[];
-    };
-    expect(parity.steps.map(({ comparison }) => comparison.equal)).toEqual([true, true, true]);
-    for (const { comparison } of parity.steps)
-      expect(comparison.stages.map(({ stage, tensors }) => [stage, tensors.length > 0])).toEqual(
-        ["tokens", "embeddings", "loss", "embedding-gradients", "replayed-embeddings", "parameter-gradients"].map(
-          (stage) => [stage, true],
+    const report = await readParityReport(join(outputDir, "parity", "report.json"));
+    expect(first.out).toContain(`Every stage and tensor: ${join(outputDir, "parity", "report.html")}`);
+    const [{ steps, configuration }] = report.cases as [(typeof report.cases)[number]];
+    expect([report.verdict, configuration?.equal, steps.length]).toEqual(["equal", true, 2]);
+    for (const { stages } of steps)
+      expect(stages.map(({ stage }) => stage)).toEqual(
+        "tokens embeddings scores labels loss embedding-gradients replayed-embeddings parameter-gradients clip-norm moments weights".split(
+          " ",
         ),
       );
+    // The very losses that training has: rows, dropout masks and weights are the run's own, and the comparison left no trace.
+    const losses = events.flatMap((event) => (event.type === "step-end" ? [event.loss] : []));
+    expect(losses[0]).toBe(steps[0]!.loss.ours);
+    expect(losses[1]! / steps[1]!.loss.reference!).toBeCloseTo(1, 5);
     expect(await largestChange(model, join(outputDir, "model"))).toBeGreaterThan(1e-4);
 
     const second = await runCommand(...small(outputDir, "--no-parity", "--max-steps", "2"));
@@ -91,7 +93,22 @@ describe("gradbank quickstart", () => {
     expect(second.out).toContain("Parity   skipped: --no-parity was given.");
     expect(second.out).not.toContain("Starting Python");
     expect(expectOneRun(outputDir)).toMatchObject({ reason: "completed", step: 2 });
-    await expect(stat(join(outputDir, "parity.json"))).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(stat(join(outputDir, "parity", "report.html"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  it("compares a run with a bank with Python's, too", async () => {
+    const outputDir = join(root, "bank");
+    const { exitCode, out, error } = await runCommand(...small(outputDir, "--bank-capacity", "24", "--max-steps", "3"));
+    expect([exitCode, error]).toEqual([0, ""]);
+    expect(out).toContain("Verdict: equal at every stage");
+    const report = await readParityReport(join(outputDir, "parity", "report.json"));
+    expect(report.cases[0]!.reference).toBe("ContAccum");
+    for (const { stages } of report.cases[0]!.steps) expect(stages.map(({ stage }) => stage)).toContain("bank");
+    const losses = readEventLog(join(outputDir, "events.jsonl")).flatMap((event) =>
+      event.type === "step-end" ? [event.loss] : [],
+    );
+    // The run begins with a bank of its own, which is empty.
+    expect(losses[0]).toBe(report.cases[0]!.steps[0]!.loss.ours);
   });
 
   it("finishes its step on Ctrl-C and saves, and trains on from there", async () => {

@@ -6,7 +6,9 @@ export const exitCodes = {
   failed: 1,
   /** The arguments cannot be used. */
   wrongUsage: 2,
-  /** Ended by a signal before anything was saved. */
+  /** `gradbank parity` only: there was no comparison, so that nothing is known. */
+  couldNotCompare: 2,
+  /** Ended by a signal before anything was saved, or before all was compared. */
   interrupted: 130,
 } as const;
 

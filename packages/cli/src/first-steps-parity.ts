@@ -1,87 +1,103 @@
 import {
-  compareStep,
+  type CaseData,
+  type CaseLoss,
+  fittingReference,
+  openPythonSide,
+  type ParityEvent,
+  type ParityReport,
+  parityReportVersion,
   type Reference,
-  relativeDifference,
-  type StageComparison,
-  type StepComparison,
-  type StepStage,
-  shareOfTolerance,
+  type ResolvedCase,
+  runCase,
 } from "@gradbank/bridge";
-import { type Dataset, type Loss, NoDuplicatesBatchSampler, type SentenceEncoder } from "@gradbank/core";
+import { type Dataset, NoDuplicatesBatchSampler, type SentenceEncoder } from "@gradbank/core";
 
 export interface FirstStepsOptions {
+  /** Its folder is compared; itself it stays as it is. */
   readonly encoder: SentenceEncoder;
   readonly reference: Reference;
-  readonly loss: Loss;
+  readonly loss: CaseLoss;
   readonly train: Dataset;
+  /** Where `train` comes from: for the report. */
+  readonly data: CaseData;
   readonly batchSize: number;
   /** The run's seed, for the order of the rows and the dropout masks. */
   readonly seed: number;
-  /** How many of the run's batches to compare. */
+  /** How many of the run's updates to compare. */
   readonly steps: number;
-}
-
-/** One of the run's batches on both sides, with the weights from before training. */
-export interface ComparedStep {
-  /** The batch's place in the run, from 1. */
-  readonly step: number;
-  readonly rows: number;
-  readonly comparison: StepComparison;
-  readonly seconds: number;
+  readonly arguments: ResolvedCase["arguments"];
+  readonly threads: number;
+  readonly onEvent?: (event: ParityEvent) => void;
+  /** Stops after the step at hand. */
+  readonly signal?: AbortSignal;
 }
 
 /**
- * Compares the run's first batches with Python: the same rows, token ids, weights and dropout masks that training will
- * have in its first updates. Weights stay as they are. Python computes in float64.
+ * Compares the run's first updates with Python, each from Python's state: the same rows, token ids, weights and dropout
+ * masks that training will have. Both sides load the model's folder anew, so that training begins as if there had been no
+ * comparison.
  *
- * @throws BridgeError when Python cannot take the model or the step.
+ * @returns the report; what goes wrong is in it.
  */
-export async function* compareFirstSteps(options: FirstStepsOptions): AsyncGenerator<ComparedStep> {
-  const { encoder, reference, loss, train, batchSize, seed } = options;
+export async function compareFirstSteps(options: FirstStepsOptions): Promise<ParityReport> {
+  const { encoder, reference, train, batchSize, seed, steps, threads, onEvent, signal } = options;
+  const started = new Date();
+  const { folder } = encoder.folder;
+  const settings: ResolvedCase = {
+    name: "the run's first steps",
+    description: "",
+    model: { kind: "folder", folder },
+    maxSequenceLength: encoder.maxSequenceLength,
+    data: options.data,
+    columns: train.columnNames.length,
+    batchSize,
+    lastBatch: null,
+    gradientAccumulationSteps: 1,
+    steps,
+    seed,
+    loss: options.loss,
+    reference: fittingReference(options.loss),
+    dropout: true,
+    mode: "teacher-forced",
+    arguments: options.arguments,
+    noise: true,
+    limits: {},
+    wholeTensors: "small",
+  };
+  const prepare = async () => ({
+    modelFolder: folder,
+    steps: await firstBatches(train, { batchSize, seed, steps }),
+    side: await openPythonSide(reference, {
+      folder,
+      loss: settings.reference,
+      mode: settings.mode,
+      arguments: settings.arguments,
+      dropout: settings.dropout,
+      maxLength: encoder.maxSequenceLength,
+    }),
+  });
+  const report = await runCase(settings, prepare, { onEvent, signal, threads });
+  return {
+    version: parityReportVersion,
+    suite: "quickstart",
+    started: started.toISOString(),
+    seconds: report.seconds,
+    verdict: report.verdict,
+    cases: [report],
+  };
+}
+
+/** Texts of the run's first steps, each of one batch: columns, rows. */
+async function firstBatches(
+  train: Dataset,
+  { batchSize, seed, steps }: { readonly batchSize: number; readonly seed: number; readonly steps: number },
+): Promise<string[][][][]> {
   const sampler = await NoDuplicatesBatchSampler.create(train, { batchSize, seed });
-  const model = await reference.loadModel(encoder.folder.folder, { dtype: "float64" });
-  let step = 0;
+  const taken: string[][][][] = [];
   for (const batch of sampler.batches(0)) {
-    if (step >= options.steps) break;
-    const started = performance.now();
+    if (taken.length >= steps) break;
     const rows = await train.readRows(batch);
-    const texts = train.columnNames.map((_, column) => rows.map((row) => row[column]!));
-    const comparison = await compareStep({
-      encoder,
-      reference,
-      model,
-      loss,
-      texts,
-      columns: texts.map((column) => encoder.tokenize(column)),
-      dropout: { seed, step },
-    });
-    step++;
-    yield { step, rows: batch.length, comparison, seconds: (performance.now() - started) / 1000 };
+    taken.push([train.columnNames.map((_, column) => rows.map((row) => row[column]!))]);
   }
-  await reference.release(model);
-}
-
-/** Largest difference of a stage, in relation to the scale that its tolerance has; undefined for a stage that is not there. */
-export function largestDifference({ stages }: StepComparison, stage: StepStage): number | undefined {
-  const tensors = stages.find((other) => other.stage === stage)?.tensors;
-  return tensors?.map(relativeDifference).reduce(largerOrNotANumber, 0);
-}
-
-/** The first stage, in the order of computation, that is not equal. */
-export function firstUnequalStage({ stages }: StepComparison): StageComparison | undefined {
-  return stages.find(({ equal }) => !equal);
-}
-
-/** The stage of all steps that is nearest to its tolerance, or furthest beyond it. */
-export function nearestToTolerance(comparisons: readonly StepComparison[]): StageComparison | undefined {
-  return comparisons
-    .flatMap(({ stages }) => stages)
-    .reduce<StageComparison | undefined>(
-      (worst, other) => (worst && shareOfTolerance(worst.worst) >= shareOfTolerance(other.worst) ? worst : other),
-      undefined,
-    );
-}
-
-function largerOrNotANumber(left: number, right: number): number {
-  return Number.isNaN(left) || left > right ? left : right;
+  return taken;
 }

@@ -6,6 +6,7 @@ import {
   formatCount,
   formatMagnitude,
   formatMegabytes,
+  formatMultiple,
   formatSeconds,
 } from "./number-format.ts";
 
@@ -62,4 +63,22 @@ it.each([
   [812_646_400, "813 MB"],
 ])("formats %s bytes", (bytes, expected) => {
   expect(formatMegabytes(bytes)).toBe(expected);
+});
+
+it.each([
+  [0, "0"],
+  [1e-9, "<0.1"],
+  [0.84, "0.8"],
+  [9.94, "9.9"],
+  [9.96, "10"],
+  [999.4, "999"],
+  [999.6, "1e3"],
+  [512_345, "5e5"],
+  [9.4e9, "9e9"],
+  [1e10, "inf"],
+  [Number.NaN, "inf"],
+  [Number.POSITIVE_INFINITY, "inf"],
+  [null, "inf"],
+])("formats the multiple %s", (multiple, expected) => {
+  expect(formatMultiple(multiple)).toBe(expected);
 });

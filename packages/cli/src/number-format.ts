@@ -24,6 +24,19 @@ export function formatMagnitude(value: number): string {
   return value.toExponential(1).replace(/\.0e/, "e").replace("e+", "e");
 }
 
+/**
+ * A multiple of the noise floor in at most four characters: "0", "<0.1", "0.8", "12", "5e5". From 1e10 on, where only its
+ * being wrong matters, and for null: "inf".
+ */
+export function formatMultiple(multiple: number | null): string {
+  if (multiple === null || !(multiple < 9.5e9)) return "inf";
+  if (multiple === 0) return "0";
+  // What rounds to 0.0 is not 0.
+  if (multiple < 0.05) return "<0.1";
+  if (multiple < 9.95) return multiple.toFixed(1);
+  return multiple < 999.5 ? multiple.toFixed(0) : multiple.toExponential(0).replace("e+", "e");
+}
+
 /** A change with its sign: "+0.0695". */
 export function formatChange(value: number): string {
   const rounded = value.toFixed(4);

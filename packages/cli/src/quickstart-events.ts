@@ -1,11 +1,11 @@
-import type { StageComparison } from "@gradbank/bridge";
+import type { Divergence, NearestToLimit, StepReport } from "@gradbank/bridge";
 import type { TrainingEvent } from "@gradbank/core";
 import type { QuickstartOptions } from "./quickstart-options.ts";
 
 /** How the comparison with Python ended. */
 export type ParityVerdict = "equal" | "not equal" | "failed" | "skipped";
 
-/** What happens in a quickstart besides training. Differences are relative to the scale that their tolerance has. */
+/** What happens in a quickstart besides training. */
 export type QuickstartEvent =
   | { readonly type: "quickstart-start"; readonly options: QuickstartOptions }
   /** Something begins that can take a while. */
@@ -29,28 +29,15 @@ export type QuickstartEvent =
     }
   | { readonly type: "parity-skip"; readonly reason: string }
   | { readonly type: "parity-start"; readonly steps: number }
-  | {
-      readonly type: "parity-step";
-      /** The batch's place in the run, from 1. */
-      readonly step: number;
-      readonly rows: number;
-      readonly loss: { readonly ours: number; readonly theirs: number };
-      readonly differences: {
-        readonly loss: number;
-        readonly embeddings: number;
-        readonly embeddingGradients: number;
-        readonly parameterGradients: number;
-      };
-      readonly stages: readonly Omit<StageComparison, "tensors">[];
-      readonly equal: boolean;
-      readonly seconds: number;
-    }
+  | { readonly type: "parity-step"; readonly report: StepReport }
+  | { readonly type: "parity-divergence"; readonly divergence: Divergence }
   | { readonly type: "parity-error"; readonly code: string; readonly message: string }
   | {
       readonly type: "parity-end";
       readonly verdict: ParityVerdict;
-      /** Stage of all steps nearest to its tolerance, or furthest beyond it. */
-      readonly nearest: Omit<StageComparison, "tensors"> | undefined;
+      /** Of the stages that are equal, the one that was nearest to its limit. */
+      readonly nearest: Omit<NearestToLimit, "case"> | undefined;
+      /** Page with every stage and tensor. */
       readonly report: string | undefined;
     }
   | { readonly type: "interruption"; readonly signal: string }

@@ -1,19 +1,17 @@
-import { writeFile } from "node:fs/promises";
-import { BridgeError, Reference } from "@gradbank/bridge";
+import { BridgeError, type CaseLoss, createCaseLoss, nearestToLimit, Reference, writeReports } from "@gradbank/bridge";
 import {
-  CachedMultipleNegativesRankingLoss,
   countSteps,
-  EmbeddingBank,
   parseTrainingArguments,
   Trainer,
   type TrainerCallback,
+  type TrainingArguments,
   type TrainResult,
 } from "@gradbank/core";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
-import { type ComparedStep, compareFirstSteps, largestDifference, nearestToTolerance } from "./first-steps-parity.ts";
+import { compareFirstSteps } from "./first-steps-parity.ts";
 import type { Interruption } from "./interruption.ts";
 import { loadQuickstartData, type QuickstartData } from "./quickstart-data.ts";
-import type { ParityVerdict, QuickstartEvent, Reporter } from "./quickstart-events.ts";
+import type { ParityVerdict, Reporter } from "./quickstart-events.ts";
 import { loadQuickstartModel, type QuickstartModel } from "./quickstart-model.ts";
 import type { QuickstartOptions } from "./quickstart-options.ts";
 import { prepareRunFolder, type RunFolder } from "./run-folder.ts";
@@ -28,8 +26,10 @@ export interface QuickstartSurroundings {
 }
 
 const seed = 42;
-const paritySteps = 3;
+const paritySteps = 2;
 const warmupRatio = 0.1;
+
+const parityVerdicts = { equal: "equal", different: "not equal", "could-not-compare": "failed" } as const;
 
 /**
  * The main road from end to end: load a model and pairs, compare the first steps with Python, measure, train, measure
@@ -102,14 +102,6 @@ async function trainAndSave(work: Work): Promise<ExitCode> {
   const { reporter, interruption } = surroundings;
   const { encoder } = model;
   const metric = data.task.evaluator.primaryMetric;
-  const { miniBatchSize, bankCapacity } = options;
-  // sentence-transformers has no bank: what is compared with it is the same loss without one.
-  const parity = await compareWithPython(work, new CachedMultipleNegativesRankingLoss({ miniBatchSize }));
-  const loss = new CachedMultipleNegativesRankingLoss({
-    miniBatchSize,
-    ...(bankCapacity === undefined ? {} : { bank: new EmbeddingBank({ capacity: bankCapacity }) }),
-  });
-
   const trainingArguments = parseTrainingArguments({
     outputDir: run.folder,
     perDeviceTrainBatchSize: options.batchSize,
@@ -124,6 +116,8 @@ async function trainAndSave(work: Work): Promise<ExitCode> {
     evalOnStart: true,
   });
   const { maxSteps } = countSteps(data.train.length, trainingArguments);
+  const lossOptions = quickstartLoss(options);
+  const parity = await compareWithPython(work, lossOptions, trainingArguments);
   const end = (result: Partial<TrainResult>, modelFolder: string | undefined, exitCode: ExitCode): ExitCode => {
     const { reason = "interrupted", step = 0, evaluations = [] } = result;
     const measured = (at: number) => evaluations.find((evaluation) => evaluation.step === at)?.metrics[metric];
@@ -146,7 +140,7 @@ async function trainAndSave(work: Work): Promise<ExitCode> {
 
   const trainer = new Trainer({
     encoder,
-    loss,
+    loss: createCaseLoss(lossOptions),
     trainDataset: data.train,
     evaluator: data.task.evaluator,
     // One evaluation before the first update and one after the last.
@@ -173,10 +167,27 @@ async function trainAndSave(work: Work): Promise<ExitCode> {
   return end(result, run.model, isParityRight && check.equal ? exitCodes.done : exitCodes.failed);
 }
 
-/** Compares the first batches; whatever comes of it, training goes on. */
+/** The paper's loss: GradCache, and with a bank ContAccum. */
+function quickstartLoss({ miniBatchSize, bankCapacity }: QuickstartOptions): CaseLoss {
+  return {
+    class: "CachedMultipleNegativesRankingLoss",
+    scale: 20,
+    similarityFunction: "cos_sim",
+    directions: ["query_to_doc"],
+    partitionMode: "joint",
+    hardnessMode: null,
+    hardnessStrength: 0,
+    miniBatchSize,
+    miniBatchNumTokens: null,
+    bank: bankCapacity === undefined ? null : { capacity: bankCapacity },
+  };
+}
+
+/** Compares the first steps; whatever comes of it, training goes on. */
 async function compareWithPython(
   { options, surroundings, run, model, data, python }: Work,
-  loss: CachedMultipleNegativesRankingLoss,
+  loss: CaseLoss,
+  trainingArguments: TrainingArguments,
 ): Promise<ParityVerdict> {
   const { reporter, interruption } = surroundings;
   const { reference } = python;
@@ -187,61 +198,32 @@ async function compareWithPython(
     });
     return "skipped";
   }
-  const steps: ComparedStep[] = [];
-  let verdict: ParityVerdict;
-  let report: string | undefined;
-  try {
-    const { encoder } = model;
-    const { train } = data;
-    const { batchSize } = options;
-    const count = Math.min(paritySteps, Math.ceil(train.length / batchSize), options.maxSteps ?? paritySteps);
-    reporter.report({ type: "parity-start", steps: count });
-    const compared = compareFirstSteps({ encoder, reference, loss, train, batchSize, seed, steps: count });
-    for await (const step of compared) {
-      steps.push(step);
-      reporter.report(parityStepEvent(step));
-      if (interruption.signal) break;
-    }
-    verdict = steps.length > 0 && steps.every(({ comparison }) => comparison.equal) ? "equal" : "not equal";
-    await writeFile(run.parity, `${JSON.stringify({ versions: reference.information, steps }, finiteOrText, 1)}\n`);
-    report = run.parity;
-  } catch (error) {
-    if (!(error instanceof BridgeError)) throw error;
-    reporter.report({ type: "parity-error", code: error.code, message: error.message });
-    verdict = "failed";
-  }
-  const nearest = nearestToTolerance(steps.map(({ comparison }) => comparison));
-  reporter.report({ type: "parity-end", verdict, nearest: nearest && withoutTensors(nearest), report });
-  return verdict;
-}
-
-function parityStepEvent({ step, rows, comparison, seconds }: ComparedStep): QuickstartEvent {
-  const difference = (stage: Parameters<typeof largestDifference>[1]) =>
-    largestDifference(comparison, stage) ?? Number.NaN;
-  return {
-    type: "parity-step",
-    step,
-    rows,
-    loss: comparison.loss,
-    differences: {
-      loss: difference("loss"),
-      embeddings: difference("embeddings"),
-      embeddingGradients: difference("embedding-gradients"),
-      parameterGradients: difference("parameter-gradients"),
+  if (interruption.signal) return "skipped";
+  const { train } = data;
+  const { batchSize, threads } = options;
+  const { adamBeta1, adamBeta2, adamEpsilon, weightDecay, maxGradNorm, learningRate } = trainingArguments;
+  const { maxSteps, warmupSteps, batchesPerEpoch } = countSteps(train.length, trainingArguments);
+  const steps = Math.min(paritySteps, batchesPerEpoch, maxSteps);
+  const stop = new AbortController();
+  interruption.onRequest(() => stop.abort());
+  reporter.report({ type: "parity-start", steps });
+  const report = await compareFirstSteps({
+    ...{ encoder: model.encoder, reference, loss, train, batchSize, seed, steps, threads },
+    data: options.data === undefined ? { kind: "wordNet" } : { kind: "file", file: options.data, columns: null },
+    arguments: { adamBeta1, adamBeta2, adamEpsilon, weightDecay, maxGradNorm, learningRate, warmupSteps },
+    signal: stop.signal,
+    onEvent: (event) => {
+      if (event.type === "step") reporter.report({ type: "parity-step", report: event.report });
+      if (event.type === "divergence") reporter.report({ type: "parity-divergence", divergence: event.divergence });
     },
-    stages: comparison.stages.map(withoutTensors),
-    equal: comparison.equal,
-    seconds,
-  };
-}
-
-function withoutTensors<Stage extends { readonly tensors: unknown }>({ tensors: _, ...stage }: Stage) {
-  return stage;
-}
-
-/** JSON has no NaN and no infinity; they must stay visible. */
-function finiteOrText(_key: string, value: unknown): unknown {
-  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+  });
+  const { error } = report.cases[0]!;
+  if (error) reporter.report({ type: "parity-error", ...error });
+  const { case: _, ...nearest } = nearestToLimit(report) ?? {};
+  const { html } = await writeReports(run.parity, report);
+  const verdict = parityVerdicts[report.verdict];
+  reporter.report({ type: "parity-end", verdict, nearest: "step" in nearest ? nearest : undefined, report: html });
+  return verdict;
 }
 
 function reportTraining(reporter: Reporter): TrainerCallback {

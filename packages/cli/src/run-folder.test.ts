@@ -33,7 +33,7 @@ describe("prepareRunFolder", () => {
     expect(await prepareRunFolder(folder)).toEqual({
       folder,
       events: join(folder, "events.jsonl"),
-      parity: join(folder, "parity.json"),
+      parity: join(folder, "parity"),
       evaluations: join(folder, "eval"),
       model: join(folder, "model"),
     });
@@ -42,18 +42,24 @@ describe("prepareRunFolder", () => {
 
   it("removes a former run's records, but neither its model nor anything else", async () => {
     await put("events.jsonl", former);
-    await put("parity.json");
+    for (const name of ["report.html", "report.json", "junit.xml", "mine.txt"]) await put(`parity/${name}`);
     await put(results);
     await put("eval/mine.csv");
     await put("model/modules.json");
     await put("model/model.safetensors");
     await put("notes.txt");
     await prepareRunFolder(folder);
-    expect(await names()).toEqual(["eval/mine.csv", "model/model.safetensors", "model/modules.json", "notes.txt"]);
+    expect(await names()).toEqual([
+      "eval/mine.csv",
+      "model/model.safetensors",
+      "model/modules.json",
+      "notes.txt",
+      "parity/mine.txt",
+    ]);
   });
 
   it("removes nothing where there was no run", async () => {
-    const files = [results, "notes.txt", "parity.json"];
+    const files = [results, "notes.txt", "parity/report.json"];
     for (const file of files) await put(file);
     await prepareRunFolder(folder);
     expect(await names()).toEqual(files);
@@ -63,7 +69,7 @@ describe("prepareRunFolder", () => {
       "eval/Information-Retrieval_evaluation_wordnet-test_results.csv",
       "events.jsonl",
       "notes.txt",
-      "parity.json",
+      "parity/report.json",
     ]);
   });
 
@@ -71,13 +77,13 @@ describe("prepareRunFolder", () => {
     "leaves alone what is no event log: %j",
     async (text) => {
       await put("events.jsonl", text);
-      await put("parity.json");
+      await put("parity/report.json");
       await expect(prepareRunFolder(folder)).rejects.toMatchObject({
         code: "output-folder-unusable",
         message: expect.stringContaining("events.jsonl"),
       });
       expect(await readFile(join(folder, "events.jsonl"), "utf8")).toBe(text);
-      expect(await names()).toEqual(["events.jsonl", "parity.json"]);
+      expect(await names()).toEqual(["events.jsonl", "parity/report.json"]);
     },
   );
 

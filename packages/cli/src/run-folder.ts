@@ -8,7 +8,7 @@ export interface RunFolder {
   readonly folder: string;
   /** The trainer's event log. */
   readonly events: string;
-  /** Every tensor of the comparison with Python. */
+  /** Folder of the report about the comparison with Python. */
   readonly parity: string;
   /** The evaluator's results. */
   readonly evaluations: string;
@@ -16,6 +16,7 @@ export interface RunFolder {
   readonly model: string;
 }
 
+const parityReports = ["report.html", "report.json", "junit.xml"];
 const modelMarks = ["modules.json", "config.json"];
 
 /**
@@ -30,7 +31,7 @@ export async function prepareRunFolder(folder: string): Promise<RunFolder> {
   const run: RunFolder = {
     folder,
     events: join(folder, "events.jsonl"),
-    parity: join(folder, "parity.json"),
+    parity: join(folder, "parity"),
     evaluations: join(folder, "eval"),
     model: join(folder, "model"),
   };
@@ -45,7 +46,8 @@ export async function prepareRunFolder(folder: string): Promise<RunFolder> {
   if (first === undefined) return run;
   if (!isRunStart(first))
     throw unusable(folder, `${run.events} does not begin as a run's event log does, so it is not replaced`);
-  for (const file of [run.events, run.parity, ...(await formerEvaluations(run))]) await rm(file, { force: true });
+  const reports = parityReports.map((name) => join(run.parity, name));
+  for (const file of [run.events, ...reports, ...(await formerEvaluations(run))]) await rm(file, { force: true });
   return run;
 }
 

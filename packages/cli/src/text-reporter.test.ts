@@ -1,14 +1,8 @@
 import { DataError } from "@gradbank/core";
 import { describe, expect, it } from "vitest";
 import type { ReportedEvent } from "./quickstart-events.ts";
-import {
-  sampleEvaluation,
-  sampleEvents,
-  sampleParityStep,
-  sampleRunStart,
-  sampleStep,
-  sampleTensor,
-} from "./testing/sample-events.ts";
+import { sampleEvaluation, sampleEvents, sampleRunStart, sampleStep } from "./testing/sample-events.ts";
+import { halvedGradient, sampleDivergence, sampleParityStages, sampleStepReport } from "./testing/sample-parity.ts";
 import { TextReporter } from "./text-reporter.ts";
 
 function tell(events: readonly ReportedEvent[], { isInteractive = false, isColored = false, columns = 80 } = {}) {
@@ -44,6 +38,8 @@ function shown(text: string): string {
     .join("\n");
 }
 
+const trainingBegins = sampleEvents.findIndex(({ type }) => type === "run-start");
+
 const transcript = `gradbank quickstart
 
 Python   3.11.7, torch 2.13.0, sentence-transformers 6.2.0
@@ -54,14 +50,15 @@ Data     WordNet, as a reverse dictionary
          "a small dog"
          -> "puppy, pup"
 
-Parity with Python: the run's first batch, same weights and dropout masks
-  step         loss    in Python  difference      dL/dE   parameters    verdict
-     1   1.57860000   1.57860001        6e-9     3.1e-6         1e-4      equal
+Parity with Python: the run's first 2 steps, same weights and dropout masks
+A number: the worst difference, in multiples of Python's own float32 rounding.
+ok: equal   !!: different   -: the step has no such stage
+   step tokens embeddings scores labels  loss dL/dE replay  bank gradients  norm moments weights
+ok    1     ok        0.8      0     ok  <0.1   1.3     ok     -       3.2   0.2     0.5     0.5
+ok    2     ok        0.8      0     ok  <0.1   1.3     ok     -       3.2   0.2     0.5     0.5
   Verdict: equal at every stage
-  Nearest to its tolerance: parameter gradients, encoder.layer.0.output.dense.weight[3]
-    0.12345678 here, 0.12345703 in Python, at 20 % of its tolerance
-  Relative: the loss to itself, gradients to the rms of their column or layer.
-  Every stage and tensor: runs/quickstart/parity.json
+  Nearest to its limit: parameter gradients of step 1, at 40 % (pooler)
+  Every stage and tensor: runs/quickstart/parity/report.html
 
 Training: 2 steps of 128 pairs, 32 encoded at once; learning rate up to 1e-4
   NDCG@10 before training: 0.5036 (4.3 s)
@@ -89,7 +86,7 @@ From Python
 
 describe("TextReporter", () => {
   it("tells a run on a terminal", () => {
-    const { out } = tell(sampleEvents, { isInteractive: true, columns: 100 });
+    const { out } = tell(sampleEvents, { isInteractive: true, columns: 120 });
     expect(shown(out())).toBe(transcript);
     expect(out()).toContain("\r\u001b[2KStarting Python ...");
     expect(out()).toContain("██████████░░░░░░░░░░ step 1 of 2  8 s left");
@@ -106,14 +103,14 @@ describe("TextReporter", () => {
   });
 
   it("has colours where they are wanted, around the same text", () => {
-    const { out } = tell(sampleEvents, { isInteractive: true, isColored: true });
+    const { out } = tell(sampleEvents, { isInteractive: true, isColored: true, columns: 120 });
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
     expect(shown(out()).replaceAll(/\u001b\[\d+m/g, "")).toBe(transcript);
     expect(out()).toContain("\u001b[32mequal\u001b[39m");
   });
 
   it("stays within the terminal's width while it trains", () => {
-    const { out } = tell(sampleEvents.slice(8, 12), { isInteractive: true, columns: 40 });
+    const { out } = tell(sampleEvents.slice(trainingBegins, trainingBegins + 4), { isInteractive: true, columns: 40 });
     const passing = out()
       .split("\r\u001b[2K")
       .filter((text) => text !== "" && !text.includes("\n"));
@@ -143,17 +140,16 @@ describe("TextReporter", () => {
   });
 
   it("tells what was not equal, and that training goes on", () => {
-    const worst = { ...sampleTensor, difference: 1, equal: false };
-    const stage = { stage: "parameter-gradients", worst, equal: false } as const;
     const { out } = tell([
-      { ...sampleParityStep, stages: [stage], equal: false },
-      { type: "parity-end", verdict: "not equal", nearest: stage, report: undefined },
+      { type: "parity-step", report: sampleStepReport(2, sampleParityStages(halvedGradient)) },
+      { type: "parity-divergence", divergence: sampleDivergence },
+      { type: "parity-end", verdict: "not equal", nearest: undefined, report: undefined },
     ]);
-    expect(out()).toContain("NOT EQUAL");
+    expect(out()).toMatch(/^!! {4}2 .* 5e5!! /);
     expect(out()).toContain(
-      "Verdict: not equal\n  Worst: parameter gradients, encoder.layer.0.output.dense.weight[3]\n",
+      "First difference: step 2, parameter gradients\n     encoder.layer.0.output.dense.weight: ",
     );
-    expect(out()).toContain("8e5 times its tolerance");
+    expect(out()).toContain("Verdict: not equal\n");
     expect(out()).toContain("Training goes on; the exit status will be 1.");
   });
 
@@ -167,7 +163,7 @@ describe("TextReporter", () => {
   it.each([
     ["before training", [], "before training begins"],
     ["while training", [sampleRunStart], "finishing the step at hand"],
-    ["after training", sampleEvents.slice(8, 14), "nearly done"],
+    ["after training", sampleEvents.slice(trainingBegins, trainingBegins + 6), "nearly done"],
   ])("answers a signal %s", (_, events, answer) => {
     const { out } = tell([...events, { type: "interruption", signal: "SIGINT" }]);
     expect(out()).toContain(`SIGINT: `);

@@ -1,4 +1,5 @@
 import type { EventOfType } from "@gradbank/core";
+import { describeDivergence, describeNearest } from "./divergence-text.ts";
 import { describeError } from "./error-report.ts";
 import {
   formatAmount,
@@ -8,7 +9,7 @@ import {
   formatMegabytes,
   formatSeconds,
 } from "./number-format.ts";
-import { describeStage, parityHeadings, parityRow } from "./parity-table.ts";
+import { parityHeadings, parityLegend, parityRow } from "./parity-table.ts";
 import { ProgressLine } from "./progress-line.ts";
 import type { QuickstartEvent, ReportedEvent, Reporter } from "./quickstart-events.ts";
 import { styled, type Terminal, type TextStyle } from "./terminal.ts";
@@ -85,16 +86,21 @@ export class TextReporter implements Reporter {
         break;
       case "parity-start":
         this.#lines.write(
-          `\n${this.#style("bold", "Parity with Python")}: the run's first ${event.steps === 1 ? "batch" : `${event.steps} batches`}, same weights and dropout masks`,
+          `\n${this.#style("bold", "Parity with Python")}: the run's first ${event.steps === 1 ? "step" : `${event.steps} steps`}, same weights and dropout masks`,
         );
-        this.#lines.write(`  ${this.#style("dim", parityHeadings())}`);
+        for (const line of parityLegend) this.#lines.write(this.#style("dim", line));
+        this.#lines.write(parityHeadings(this.#terminal));
         this.#paritySteps = event.steps;
-        this.#lines.wait(`  comparing batch 1 of ${event.steps}`);
+        this.#lines.wait(`  comparing step 1 of ${event.steps}`);
         break;
-      case "parity-step":
-        this.#lines.write(`  ${parityRow(event)}`);
-        if (event.step < this.#paritySteps)
-          this.#lines.wait(`  comparing batch ${event.step + 1} of ${this.#paritySteps}`);
+      case "parity-step": {
+        const { step } = event.report;
+        this.#lines.write(parityRow(event.report, this.#terminal));
+        if (step < this.#paritySteps) this.#lines.wait(`  comparing step ${step + 1} of ${this.#paritySteps}`);
+        break;
+      }
+      case "parity-divergence":
+        for (const line of describeDivergence(event.divergence)) this.#lines.write(`   ${line}`);
         break;
       case "parity-error":
         this.#lines.write(`  ${this.#style("red", `failed (${event.code}):`)} ${event.message}`);
@@ -162,13 +168,7 @@ export class TextReporter implements Reporter {
   #tellVerdict({ verdict, nearest, report }: EventOf<"parity-end">): void {
     const style = verdict === "equal" ? "green" : "red";
     this.#lines.write(`  Verdict: ${this.#style(style, verdict)}${verdict === "equal" ? " at every stage" : ""}`);
-    if (nearest) {
-      const { place, numbers } = describeStage(nearest);
-      this.#lines.write(`  ${nearest.equal ? "Nearest to its tolerance" : "Worst"}: ${place}\n    ${numbers}`);
-    }
-    this.#lines.write(
-      this.#style("dim", "  Relative: the loss to itself, gradients to the rms of their column or layer."),
-    );
+    if (nearest) this.#lines.write(`  Nearest to its limit: ${describeNearest(nearest)}`);
     if (report) this.#lines.write(this.#style("dim", `  Every stage and tensor: ${report}`));
     if (verdict !== "equal") this.#lines.write("  Training goes on; the exit status will be 1.");
   }

@@ -1,36 +1,11 @@
-import type { TensorComparison } from "@gradbank/bridge";
 import type { EventOfType } from "@gradbank/core";
-import type { QuickstartEvent, ReportedEvent } from "../quickstart-events.ts";
+import type { ReportedEvent } from "../quickstart-events.ts";
 import { quickstartDefaults } from "../quickstart-options.ts";
+import { sampleStepReport } from "./sample-parity.ts";
 
 const time = "2026-01-02T03:04:05.678Z";
 const training = { version: 1, time } as const;
 const metric = "wordnet-test_cosine_ndcg@10";
-
-/** The worst tensor of a stage. */
-export const sampleTensor: TensorComparison = {
-  name: "encoder.layer.0.output.dense.weight",
-  elements: 12,
-  difference: 2.5e-7,
-  index: 3,
-  ours: 0.12345678,
-  theirs: 0.12345703,
-  scale: 0.0025,
-  tolerance: 1.25e-6,
-  equal: true,
-};
-
-/** One batch on both sides. */
-export const sampleParityStep: Extract<QuickstartEvent, { type: "parity-step" }> = {
-  type: "parity-step",
-  step: 1,
-  rows: 128,
-  loss: { ours: 1.5786, theirs: 1.57860001 },
-  differences: { loss: 6e-9, embeddings: 1e-7, embeddingGradients: 3.14e-6, parameterGradients: 1e-4 },
-  stages: [{ stage: "parameter-gradients", worst: sampleTensor, equal: true }],
-  equal: true,
-  seconds: 12,
-};
 
 export const sampleRunStart: EventOfType<"run-start"> = {
   type: "run-start",
@@ -104,9 +79,15 @@ export const sampleEvents: readonly ReportedEvent[] = [
     documents: 3000,
     example: ["a small dog", "puppy, pup"],
   },
-  { type: "parity-start", steps: 1 },
-  sampleParityStep,
-  { type: "parity-end", verdict: "equal", nearest: sampleParityStep.stages[0], report: "runs/quickstart/parity.json" },
+  { type: "parity-start", steps: 2 },
+  { type: "parity-step", report: sampleStepReport(1) },
+  { type: "parity-step", report: sampleStepReport(2) },
+  {
+    type: "parity-end",
+    verdict: "equal",
+    nearest: { step: 1, stage: "parameter-gradients", tensor: "pooler", multiple: 3.2, limit: 8 },
+    report: "runs/quickstart/parity/report.html",
+  },
   sampleRunStart,
   sampleEvaluation(0, 0.5036),
   sampleStep(1),
