@@ -107,7 +107,10 @@ export class ParityTextReporter implements ParityReporter {
 
   end(reports: readonly ParityReport[], files: readonly string[]): void {
     this.#lines.clear();
-    for (const report of reports) this.#tellSummary(report);
+    for (const report of reports) {
+      this.#tellSummary(report);
+      for (const note of report.notes ?? []) this.#lines.write(note);
+    }
     if (this.#isInterrupted && this.#cases > 0)
       this.#lines.write(`Stopped at case ${this.#caseNumber} of ${this.#cases}.`);
     if (files.length > 0) this.#lines.write(`\nReport: ${files.join("\n        ")}`);

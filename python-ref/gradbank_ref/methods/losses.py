@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
 
-from gradbank_ref import contaccum, losses
+from gradbank_ref import losses
 from gradbank_ref.dropout import GivenDropout, masks_of
 from gradbank_ref.errors import InvalidParameters
-from gradbank_ref.methods.contaccum import bank_of
 from gradbank_ref.session import Session
 from gradbank_ref.tokens import column_features
 from gradbank_ref.wire import Reply, Tensors
@@ -28,12 +26,11 @@ def loss_step(
     scale: float = 1.0,
     outputs: list[str] | None = None,
 ) -> Reply:
-    """One forward and backward pass of a real loss, or of the class "ContAccum": the written-out formula with a bank.
+    """One forward and backward pass of a real loss.
 
     Tensors in: ``column<c>.input_ids``, ``column<c>.lengths`` and, for training with dropout,
     ``column<c>.dropout.<site>`` for every site (uint8, 1 = keep, all rows padded to the column's longest text).
-    Without masks the model runs in eval mode. For ContAccum also ``bank<c>``, ``bank<c>.texts`` and
-    ``column<c>.texts`` as in ``contaccum_loss``; its options are those of that method.
+    Without masks the model runs in eval mode.
 
     Tensors out: ``column<c>.embeddings``, ``column<c>.embedding_gradients``, ``parameters.<name>`` (gradients; only
     those pass on ``scale``).
@@ -44,11 +41,10 @@ def loss_step(
         raise InvalidParameters(f"outputs has {', '.join(unknown)}; expected some of {', '.join(OUTPUTS)}")
     encoder = session.model(model)
     features = column_features(encoder, tensors, columns)
-    bank = {name: tensors[name] for name in tensors if re.fullmatch(r"bank\d+|(bank|column)\d+\.texts", name)}
-    masks = masks_of({name: value for name, value in tensors.items() if name not in bank}, columns)
+    masks = masks_of(tensors, columns)
     dropout = None if masks is None else GivenDropout(encoder, masks, features)
     encoder.eval()
-    step = losses.loss_step(encoder, _build(encoder, loss, bank), features, scale, dropout)
+    step = losses.loss_step(encoder, losses.build_loss(encoder, loss), features, scale, dropout)
     out: Tensors = {}
     for name in ("embeddings", "embedding_gradients"):
         if name in wanted:
@@ -71,14 +67,3 @@ def embedding_loss(session: Session, tensors: Tensors, *, loss: dict[str, Any], 
         losses.build_loss(torch.nn.Sequential(torch.nn.Identity()), loss), embeddings
     )
     return Reply({"loss": value}, {f"gradient{column}": gradient.numpy() for column, gradient in enumerate(gradients)})
-
-
-def _build(encoder: torch.nn.Module, loss: dict[str, Any], bank: Tensors) -> losses.Loss:
-    if loss.get("class") != "ContAccum":
-        if bank:
-            raise InvalidParameters(f"loss class {loss.get('class')!r} takes no {', '.join(bank)}; use ContAccum")
-        return losses.build_loss(encoder, loss)
-    rows = bank_of(bank)
-    if rows is None:
-        raise InvalidParameters("loss class ContAccum needs a bank: the tensors bank0, bank1, ...")
-    return contaccum.FrozenBankLoss(encoder, rows, contaccum.parse_options(loss.get("options") or {}))

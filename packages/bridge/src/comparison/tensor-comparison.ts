@@ -15,7 +15,7 @@ export type ElementComparison = z.infer<typeof elementSchema>;
  *
  * - `noise`: it differs by more than the allowed multiple of the reference's own rounding.
  * - `tolerance`: there was no noise to measure by, and it differs by more than the fixed tolerance.
- * - `not-finite`: a number is NaN or infinite on one side only.
+ * - `not-finite`: a number is NaN or infinite, on one side or on both: there is nothing to compare.
  * - `shape`: the two have different shapes.
  * - `missing`: one side does not have it.
  * - `bits`: it was to be the same bit by bit and is not.

@@ -24,7 +24,8 @@ export interface WalkTarget {
  *
  * Must be called between the reference's `step` and `update`: both sides then have the step's weights.
  *
- * @returns the modules up to the first that differs; all of them when none does.
+ * @returns the modules up to the first that differs; all of them when none does; none where the reference kept no outputs
+ * (a golden folder).
  */
 export async function walkActivations(
   ours: OurSide,

@@ -166,12 +166,6 @@ export interface LossStepOptions {
   readonly outputs?: readonly ("embeddings" | "embedding_gradients" | "parameter_gradients")[];
 }
 
-/** A step of the written-out loss with a bank, on a model's embeddings. */
-export interface ContAccumStepOptions extends Omit<LossStepOptions, "loss"> {
-  readonly bank: ReferenceBank;
-  readonly options?: ContAccumOptions;
-}
-
 /** Stages of a loss step. What `outputs` left out is empty. */
 export interface LossStepResult {
   readonly loss: number;
@@ -255,6 +249,51 @@ export interface RetrievalResult {
   readonly csv: string;
   /** Name of the CSV file. */
   readonly csvFile: string;
+}
+
+/** An evaluator of sentence-transformers and its keyword arguments in camelCase. */
+export type ReferenceEvaluator =
+  | {
+      readonly class: "EmbeddingSimilarityEvaluator" | "TripletEvaluator";
+      readonly options: Readonly<Record<string, unknown>>;
+    }
+  | {
+      readonly class: "SequentialEvaluator";
+      readonly evaluators: readonly ReferenceEvaluator[];
+      /** Index of the score that is the main one. Default: -1, the last. */
+      readonly mainScore?: number;
+    };
+
+/** An evaluation of a model, or of given embeddings, by a real evaluator. */
+export type ReferenceEvaluationOptions = {
+  readonly evaluator: ReferenceEvaluator;
+  /** How far training is, for each evaluation; all write to the same files. Default: one evaluation without. */
+  readonly progress?: readonly { readonly epoch?: number; readonly steps?: number }[];
+  /** Milliseconds. Default: an hour. */
+  readonly timeout?: number;
+} & (
+  | {
+      readonly model: ReferenceModel | string;
+      /** Tokens at which texts are cut. Default: the model's. */
+      readonly maxLength?: number;
+    }
+  | {
+      /** Different texts, one for each row of `embeddings`. */
+      readonly texts: readonly string[];
+      /** [texts, dimension] */
+      readonly embeddings: FloatTensor;
+      /** How they are meant to be compared. Default: "cosine". */
+      readonly similarityFnName?: string;
+    }
+);
+
+/** What an evaluator computed and wrote. */
+export interface ReferenceEvaluation {
+  /** Metrics by name, one object an evaluation. */
+  readonly metrics: readonly Readonly<Record<string, number>>[];
+  readonly primaryMetric: string;
+  /** Text of every CSV file by its name, after all evaluations. */
+  readonly files: Readonly<Record<string, string>>;
 }
 
 /** A timed training. */

@@ -171,32 +171,6 @@ describe("Reference", () => {
     expect((await reference.contAccumLoss(columns, undefined, options)).loss).toBe(0);
   });
 
-  it("takes loss steps with a bank: that of embeddings, from a model", async () => {
-    const tokens = [await reference.tokenize(model, anchors), await reference.tokenize(model, positives)];
-    const columns = tokens.map((rows) => ({ tokens: rows }));
-    const bank = {
-      columns: [0, 1].map((column) =>
-        float64(
-          [3, model.dimension],
-          Array.from({ length: 3 * model.dimension }, (_, index) => Math.sin(index + column) / 4),
-        ),
-      ),
-    };
-    const step = await reference.contAccumStep({ model, columns, bank, options: { rowWeighting: "current" } });
-    const expected = await reference.contAccumLoss(step.embeddings, bank, { rowWeighting: "current" });
-    expect(step.loss).toBeCloseTo(expected.loss, 12);
-    step.embeddingGradients.forEach((gradient, column) => {
-      expectClose(gradient, expected.gradients[column]!, 1e-12);
-    });
-    expect(Object.keys(step.parameterGradients)).toContain("encoder.layer.1.output.LayerNorm.weight");
-    const refused = reference.server.request(
-      "loss_step",
-      { model: model.handle, loss, columns: 2 },
-      { bank0: bank.columns[0]! },
-    );
-    await expect(refused).rejects.toMatchObject({ code: "remote-error" });
-  });
-
   it("trains with the real trainer, from which weights can be set and read", async () => {
     const batches = [anchors, positives].map((rows) => rows.map((text, index) => [text, positives[index]!]));
     const trained = await reference.train({
@@ -241,6 +215,33 @@ describe("Reference", () => {
     expect(metrics["small_cosine_mrr@3"]).toBe(1);
     expect(csv).toContain("cosine-MRR@3");
     expect(csvFile).toBe("Information-Retrieval_evaluation_small_results.csv");
+  });
+
+  it("runs evaluators, on a model and on given embeddings", async () => {
+    const options = {
+      anchors: ["red"],
+      positives: ["red"],
+      negatives: ["a bank of a river"],
+      similarityFnNames: ["dot"],
+    };
+    const triplet = { class: "TripletEvaluator", options } as const;
+    const ofModel = await reference.evaluate({ model, evaluator: triplet, progress: [{ epoch: 0.5, steps: 2 }] });
+    const { dot_accuracy: accuracy } = ofModel.metrics[0]!;
+    expect(ofModel.primaryMetric).toBe("dot_accuracy");
+    expect(ofModel.files).toEqual({
+      "triplet_evaluation_results.csv": `epoch,steps,accuracy_dot\r\n0.5,2,${accuracy!.toFixed(1)}\r\n`,
+    });
+
+    const ofEmbeddings = await reference.evaluate({
+      texts: ["red", "a bank of a river"],
+      embeddings: float64([2, 1], [1, -1]),
+      evaluator: {
+        class: "SequentialEvaluator",
+        evaluators: [triplet, { ...triplet, options: { ...options, name: "wide", margin: { dot: 2 } } }],
+        mainScore: 0,
+      },
+    });
+    expect(ofEmbeddings.metrics).toEqual([{ dot_accuracy: 1, wide_dot_accuracy: 0, sequential_score: 1 }]);
   });
 
   it("evaluates operators in numpy", async () => {

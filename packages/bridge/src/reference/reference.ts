@@ -6,7 +6,6 @@ import type {
   BenchmarkOptions,
   BenchmarkRound,
   ContAccumOptions,
-  ContAccumStepOptions,
   DropoutSite,
   LoadModelOptions,
   LossStepOptions,
@@ -14,6 +13,9 @@ import type {
   PythonInformation,
   RandomModelOptions,
   ReferenceBank,
+  ReferenceEvaluation,
+  ReferenceEvaluationOptions,
+  ReferenceEvaluator,
   ReferenceLoss,
   ReferenceModel,
   ReferenceTrainOptions,
@@ -183,26 +185,13 @@ export class Reference {
    * One forward and backward pass of a real loss. Without dropout masks the model runs in eval mode; with them, every
    * dropout call takes its mask.
    */
-  async lossStep({ loss, ...step }: LossStepOptions): Promise<LossStepResult> {
-    return await this.#lossStep(step, lossParameter(loss), {});
-  }
-
-  /** One forward and backward pass of the written-out loss with a bank, on a model's embeddings; otherwise `lossStep`. */
-  async contAccumStep({ bank, options = {}, ...step }: ContAccumStepOptions): Promise<LossStepResult> {
-    return await this.#lossStep(step, { class: "ContAccum", options: snakeCaseKeys(options) }, bankTensors(bank));
-  }
-
-  async #lossStep(
-    { model, columns, scale, outputs }: Omit<LossStepOptions, "loss">,
-    loss: Record<string, unknown>,
-    bank: Tensors,
-  ): Promise<LossStepResult> {
-    const inputs: Record<string, Tensor> = { ...bank };
+  async lossStep({ model, loss, columns, scale, outputs }: LossStepOptions): Promise<LossStepResult> {
+    const inputs: Record<string, Tensor> = {};
     columns.forEach(({ tokens, dropout = {} }, column) => {
       Object.assign(inputs, withPrefix(tokenTensors(tokens), `column${column}.`));
       Object.assign(inputs, withPrefix(dropout, `column${column}.dropout.`));
     });
-    const parameters = { model: handleOf(model), loss, columns: columns.length, scale, outputs };
+    const parameters = { model: handleOf(model), loss: lossParameter(loss), columns: columns.length, scale, outputs };
     const { result, tensors } = await this.#server.request("loss_step", parameters, inputs);
     const ofColumns = (name: string) =>
       columns.map((_, column) => tensors[`column${column}.${name}`] as FloatTensor).filter(Boolean);
@@ -289,6 +278,19 @@ export class Reference {
     };
   }
 
+  /** Runs another real evaluator, on a model or on given embeddings. */
+  async evaluate({ evaluator, timeout = hour, ...given }: ReferenceEvaluationOptions): Promise<ReferenceEvaluation> {
+    const { embeddings, ...subject } =
+      "model" in given ? { ...given, model: handleOf(given.model), embeddings: undefined } : given;
+    const parameters = { ...snakeCaseKeys(subject), evaluator: evaluatorParameter(evaluator) };
+    const { result } = await this.#server.request("evaluate", parameters, embeddings ? { embeddings } : {}, timeout);
+    return {
+      metrics: result.metrics as Record<string, number>[],
+      primaryMetric: result.primary_metric as string,
+      files: result.files as Record<string, string>,
+    };
+  }
+
   /**
    * What numpy says about an operator of @gradbank/graph, floating-point numbers in float64.
    *
@@ -361,6 +363,17 @@ function handleOf(model: ReferenceModel | string): string {
 
 function lossParameter(loss: ReferenceLoss): Record<string, unknown> {
   return { class: loss.class, options: snakeCaseKeys(loss.options ?? {}) };
+}
+
+function evaluatorParameter(evaluator: ReferenceEvaluator): Record<string, unknown> {
+  if (evaluator.class !== "SequentialEvaluator") {
+    return { class: evaluator.class, options: snakeCaseKeys(evaluator.options) };
+  }
+  const { mainScore, evaluators } = evaluator;
+  return {
+    class: evaluator.class,
+    options: { ...snakeCaseKeys({ mainScore }), evaluators: evaluators.map(evaluatorParameter) },
+  };
 }
 
 function retrievalParameters({ options = {}, ...data }: RetrievalData): Record<string, unknown> {

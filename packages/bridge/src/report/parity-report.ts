@@ -79,6 +79,10 @@ export const parityReportSchema = z.strictObject({
   seconds: z.number(),
   verdict: z.enum(verdicts),
   cases: z.array(caseReportSchema),
+  notes: z
+    .array(z.string())
+    .optional()
+    .describe("What went wrong beside the comparison: a golden folder that was not written."),
 });
 export type ParityReport = z.infer<typeof parityReportSchema>;
 

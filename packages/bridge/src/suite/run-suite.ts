@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { OptionError, type WritableTensor, writeSafetensors } from "@gradbank/core";
+import { GradbankError, OptionError, type WritableTensor, writeSafetensors } from "@gradbank/core";
 import { openGolden } from "../golden/golden.ts";
 import { GoldenRecorder } from "../golden/golden-recorder.ts";
 import type { Difference } from "../lockstep/lockstep.ts";
@@ -60,6 +60,7 @@ export async function runSuite(options: RunSuiteOptions): Promise<ParityReport> 
   const started = new Date();
   onEvent?.({ type: "suite-start", suite: suite.name, cases: cases.map(({ name, steps }) => ({ name, steps })) });
   const reports: CaseReport[] = [];
+  const notes: string[] = [];
   try {
     for (const settings of cases) {
       if (signal?.aborted) break;
@@ -80,7 +81,7 @@ export async function runSuite(options: RunSuiteOptions): Promise<ParityReport> 
         }),
       );
     }
-    if (recorder && !signal?.aborted) await recorder.finish();
+    if (recorder) await finishRecording(recorder, notes);
   } finally {
     await recorder?.discard();
   }
@@ -94,7 +95,18 @@ export async function runSuite(options: RunSuiteOptions): Promise<ParityReport> 
     seconds,
     verdict,
     cases: reports,
+    ...(notes.length > 0 ? { notes } : {}),
   };
+}
+
+/** A recording that lacks steps is not written; what was compared is still worth telling. */
+async function finishRecording(recorder: GoldenRecorder, notes: string[]): Promise<void> {
+  try {
+    await recorder.finish();
+  } catch (error) {
+    if (!GradbankError.isInstance(error) || error.code !== "golden-unfinished") throw error;
+    notes.push(error.message);
+  }
 }
 
 /**
