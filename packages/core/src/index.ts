@@ -46,11 +46,18 @@ export {
   RuntimeError,
   TrainingError,
 } from "./errors.ts";
+export { pearsonCorrelation, spearmanCorrelation } from "./evaluation/correlation.ts";
+export {
+  EmbeddingSimilarityEvaluator,
+  type EmbeddingSimilarityEvaluatorOptions,
+} from "./evaluation/embedding-similarity-evaluator.ts";
 export type { EvaluationContext, Evaluator, TextEncoder } from "./evaluation/evaluator.ts";
 export {
   InformationRetrievalEvaluator,
   type InformationRetrievalEvaluatorOptions,
 } from "./evaluation/information-retrieval-evaluator.ts";
+export { SequentialEvaluator, type SequentialEvaluatorOptions } from "./evaluation/sequential-evaluator.ts";
+export { TripletEvaluator, type TripletEvaluatorOptions } from "./evaluation/triplet-evaluator.ts";
 export {
   CachedMultipleNegativesRankingLoss,
   type CachedRankingLossOptions,
@@ -68,6 +75,7 @@ export {
 } from "./loss/ranking-options.ts";
 export type { RankingScores, RankingScoresPart } from "./loss/ranking-scores.ts";
 export { type ResolveModelFolderOptions, resolveModelFolder } from "./model-folder/hub.ts";
+export type { SimilarityFunctionName } from "./model-folder/read-model-folder.ts";
 export { readSafetensors, type WritableTensor, writeSafetensors } from "./model-folder/safetensors.ts";
 export { writeWholeFolder } from "./model-folder/whole-folder.ts";
 export { AdamW, type AdamWOptions, type AdamWState, decays } from "./optimizer/adamw.ts";

@@ -42,6 +42,7 @@ METHODS: dict[str, str] = {
     "lockstep_activations": "lockstep",
     "lockstep_close": "lockstep",
     "information_retrieval": "evaluation",
+    "evaluate": "evaluation",
     "evaluate_operator": "operators",
     "check_onnx": "operators",
     "run_onnx": "operators",

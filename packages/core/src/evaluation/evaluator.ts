@@ -1,4 +1,5 @@
-import type { Embeddings, SimilarityFunction } from "../embeddings.ts";
+import type { Embeddings } from "../embeddings.ts";
+import type { SimilarityFunctionName } from "../model-folder/read-model-folder.ts";
 
 /** What an evaluator needs of an encoder. */
 export interface TextEncoder {
@@ -10,7 +11,7 @@ export interface TextEncoder {
    */
   encode(texts: readonly string[], options?: { batchSize?: number }): Promise<Embeddings>;
   /** How the encoder's embeddings are meant to be compared. Default "cosine". */
-  readonly similarityFunction?: SimilarityFunction;
+  readonly similarityFunction?: SimilarityFunctionName;
 }
 
 export interface EvaluationContext {

@@ -307,3 +307,12 @@ test("100 queries among 20,000 documents take seconds, and timers get their turn
   expect(performance.now() - start).toBeLessThan(10_000);
   expect(turns).toBeGreaterThan(1);
 });
+
+test("an encoder that compares by a distance is refused unless score functions are given", async () => {
+  const distance: TextEncoder = { ...encoder, similarityFunction: "euclidean" };
+  await expect(new InformationRetrievalEvaluator(small).evaluate(distance)).rejects.toThrow(
+    'InformationRetrievalEvaluator: the encoder compares by "euclidean"; expected cosine or dot. Set scoreFunctions to one of them.',
+  );
+  const metrics = await new InformationRetrievalEvaluator({ ...small, scoreFunctions: ["dot"] }).evaluate(distance);
+  expect(metrics["dot_accuracy@1"]).toBe(1);
+});

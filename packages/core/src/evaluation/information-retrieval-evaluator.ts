@@ -1,15 +1,10 @@
 import { join } from "node:path";
-import {
-  checkEmbeddings,
-  type Embeddings,
-  normalizeEmbeddings,
-  type SimilarityFunction,
-  truncateEmbeddings,
-  writeDotProducts,
-} from "../embeddings.ts";
+import { type Embeddings, normalizeEmbeddings, type SimilarityFunction, writeDotProducts } from "../embeddings.ts";
 import { OptionError } from "../errors.ts";
+import { encodeTexts } from "./encode-texts.ts";
 import type { EvaluationContext, Evaluator, TextEncoder } from "./evaluator.ts";
-import { formatPythonFloat, ResultsFile } from "./results-file.ts";
+import { checkCount, checkNames } from "./evaluator-options.ts";
+import { formatProgress, formatPythonFloat, ResultsFile } from "./results-file.ts";
 import { computeRetrievalMetrics, type RetrievalCutoffs, type RetrievalMetrics } from "./retrieval-metrics.ts";
 import { TopHits } from "./top-hits.ts";
 
@@ -90,13 +85,16 @@ export class InformationRetrievalEvaluator implements Evaluator {
       ndcgAtK: checkCutoffs(options.ndcgAtK ?? [10], "ndcgAtK"),
       mapAtK: checkCutoffs(options.mapAtK ?? [100], "mapAtK"),
     };
-    this.#corpusChunkSize = checkCount(options.corpusChunkSize ?? 50_000, "corpusChunkSize");
-    this.#batchSize = checkCount(options.batchSize ?? 32, "batchSize");
+    this.#corpusChunkSize = checkCount(options.corpusChunkSize ?? 50_000, "corpusChunkSize", this.#label);
+    this.#batchSize = checkCount(options.batchSize ?? 32, "batchSize", this.#label);
     this.#writeCsv = options.writeCsv ?? true;
-    this.#truncateDim = options.truncateDim === undefined ? undefined : checkCount(options.truncateDim, "truncateDim");
-    this.#scoreFunctions = options.scoreFunctions && checkScoreFunctions(options.scoreFunctions, "scoreFunctions");
+    this.#truncateDim =
+      options.truncateDim === undefined ? undefined : checkCount(options.truncateDim, "truncateDim", this.#label);
+    this.#scoreFunctions =
+      options.scoreFunctions && checkNames(options.scoreFunctions, scoreFunctionNames, "scoreFunctions", this.#label);
     this.#mainScoreFunction = options.mainScoreFunction;
-    if (options.mainScoreFunction) checkScoreFunctions([options.mainScoreFunction], "mainScoreFunction");
+    if (options.mainScoreFunction)
+      checkNames([options.mainScoreFunction], scoreFunctionNames, "mainScoreFunction", this.#label);
     this.#primaryScoreFunction = this.#mainScoreFunction ?? this.#scoreFunctions?.[0] ?? "cosine";
     this.#checkMainScoreFunction(this.#scoreFunctions);
 
@@ -147,7 +145,7 @@ export class InformationRetrievalEvaluator implements Evaluator {
    */
   async evaluate(encoder: TextEncoder, context: EvaluationContext = {}): Promise<Record<string, number>> {
     // sentence-transformers writes several score functions in the order of their names.
-    const scoreFunctions = [...(this.#scoreFunctions ?? [encoder.similarityFunction ?? "cosine"])].sort();
+    const scoreFunctions = [...(this.#scoreFunctions ?? [this.#scoreFunctionOf(encoder)])].sort();
     this.#checkMainScoreFunction(scoreFunctions);
     const file =
       context.outputPath !== undefined && this.#writeCsv
@@ -157,8 +155,7 @@ export class InformationRetrievalEvaluator implements Evaluator {
 
     const metrics = await this.#measure(encoder, scoreFunctions);
     await file?.append([
-      context.epoch === undefined ? "-1" : formatPythonFloat(context.epoch),
-      String(context.steps ?? -1),
+      ...formatProgress(context),
       ...scoreFunctions.flatMap((scoreFunction) => this.#csvValues(metrics.get(scoreFunction)!)),
     ]);
 
@@ -214,26 +211,22 @@ export class InformationRetrievalEvaluator implements Evaluator {
     );
   }
 
-  async #encode(encoder: TextEncoder, texts: readonly string[], kind: string): Promise<Embeddings> {
-    const embeddings = await encoder.encode(texts, { batchSize: this.#batchSize });
-    checkEmbeddings(embeddings, this.#label);
-    if (embeddings.rows !== texts.length) {
-      throw new OptionError(
-        "invalid-input",
-        `${this.#label}: the encoder gave ${embeddings.rows} embeddings for ${texts.length} texts; expected one a text.`,
-        { found: embeddings.rows, expected: texts.length },
-      );
-    }
-    const wrong = embeddings.data.findIndex((value) => !Number.isFinite(value));
-    if (wrong !== -1) {
-      const text = texts[Math.floor(wrong / embeddings.dimension)]!;
-      throw new OptionError(
-        "invalid-input",
-        `${this.#label}: the encoder gave ${embeddings.data[wrong]} in the embedding of the ${kind} ${JSON.stringify(text.slice(0, 80))}; expected finite numbers. Are the weights of the model finite?`,
-        { text, found: embeddings.data[wrong] },
-      );
-    }
-    return this.#truncateDim === undefined ? embeddings : truncateEmbeddings(embeddings, this.#truncateDim);
+  #encode(encoder: TextEncoder, texts: readonly string[], kind: string): Promise<Embeddings> {
+    return encodeTexts(encoder, texts, {
+      evaluator: this.#label,
+      kind,
+      batchSize: this.#batchSize,
+      truncateDim: this.#truncateDim,
+    });
+  }
+
+  #scoreFunctionOf({ similarityFunction = "cosine" }: TextEncoder): SimilarityFunction {
+    if (similarityFunction === "cosine" || similarityFunction === "dot") return similarityFunction;
+    throw new OptionError(
+      "invalid-option",
+      `${this.#label}: the encoder compares by "${similarityFunction}"; expected cosine or dot. Set scoreFunctions to one of them.`,
+      { option: "scoreFunctions", found: similarityFunction, expected: scoreFunctionNames },
+    );
   }
 
   #checkMainScoreFunction(scoreFunctions: readonly SimilarityFunction[] | undefined): void {
@@ -353,30 +346,11 @@ function checkText(text: string, option: string, id: string): string {
   );
 }
 
-function checkCount(value: number, option: string): number {
-  if (Number.isInteger(value) && value >= 1) return value;
-  throw new OptionError(
-    "invalid-option",
-    `InformationRetrievalEvaluator: ${option} is ${value}; expected a whole number from 1.`,
-    { option, found: value },
-  );
-}
-
 function checkCutoffs(cutoffs: readonly number[], option: string): readonly number[] {
   if (cutoffs.length > 0 && cutoffs.every((k) => Number.isInteger(k) && k >= 1)) return [...cutoffs];
   throw new OptionError(
     "invalid-option",
     `InformationRetrievalEvaluator: ${option} is [${cutoffs.join(", ")}]; expected one or more whole numbers from 1.`,
     { option, found: cutoffs },
-  );
-}
-
-function checkScoreFunctions(names: readonly SimilarityFunction[], option: string): readonly SimilarityFunction[] {
-  const isKnown = names.every((name) => scoreFunctionNames.includes(name));
-  if (names.length > 0 && isKnown && new Set(names).size === names.length) return [...names];
-  throw new OptionError(
-    "invalid-option",
-    `InformationRetrievalEvaluator: ${option} is ${JSON.stringify(names)}; expected ${scoreFunctionNames.map((name) => `"${name}"`).join(" or ")}, each at most once.`,
-    { option, found: names },
   );
 }

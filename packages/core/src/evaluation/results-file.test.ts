@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatPythonFloat } from "./results-file.ts";
+import { formatProgress, formatPythonFloat } from "./results-file.ts";
 
 // [str(x) for x in (0.0, -0.0, 1.0, 0.1, 1e-4, 5e-05, 1.5e-07, 2/3, 1e15, 1e16, 1.5e22, 123456.0, -2.5, inf, -inf, nan)]
 test.each([
@@ -21,4 +21,12 @@ test.each([
   [Number.NaN, "nan"],
 ])("%s is written %s", (value, text) => {
   expect(formatPythonFloat(value)).toBe(text);
+});
+
+test.each([
+  [{}, ["-1", "-1"]],
+  [{ epoch: 1, steps: 20 }, ["1.0", "20"]],
+  [{ epoch: 0.125 }, ["0.125", "-1"]],
+])("the progress %j is written %j", (context, columns) => {
+  expect(formatProgress(context)).toEqual(columns);
 });

@@ -1,6 +1,7 @@
 import { appendFile, mkdir, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { DataError } from "../errors.ts";
+import type { EvaluationContext } from "./evaluator.ts";
 
 /**
  * A CSV file of results, one line an evaluation, as sentence-transformers' evaluators write it: the header once, lines
@@ -9,11 +10,16 @@ import { DataError } from "../errors.ts";
 export class ResultsFile {
   readonly path: string;
   readonly #header: string;
+  readonly #lineEnd: string;
 
-  /** @param columnNames The header; names hold no comma. */
-  constructor(path: string, columnNames: readonly string[]) {
+  /**
+   * @param columnNames The header; names hold no comma.
+   * @param lineEnd "\r\n" for evaluators that write with Python's `csv.writer`.
+   */
+  constructor(path: string, columnNames: readonly string[], lineEnd: "\n" | "\r\n" = "\n") {
     this.path = path;
     this.#header = columnNames.join(",");
+    this.#lineEnd = lineEnd;
   }
 
   /**
@@ -42,8 +48,8 @@ export class ResultsFile {
     await this.#doOrExplain(async () => {
       const end = await lastCharacter(this.path);
       // A line that another process could not finish must not swallow this one.
-      const start = end === undefined ? `${this.#header}\n` : end === "\n" ? "" : "\n";
-      await appendFile(this.path, `${start}${values.join(",")}\n`);
+      const start = end === undefined ? this.#header + this.#lineEnd : end === "\n" ? "" : this.#lineEnd;
+      await appendFile(this.path, start + values.join(",") + this.#lineEnd);
     });
   }
 
@@ -60,6 +66,11 @@ export class ResultsFile {
       );
     }
   }
+}
+
+/** The first two columns of every results file, epoch and steps, as the Trainer's evaluations have them: -1 for neither. */
+export function formatProgress({ epoch, steps }: EvaluationContext): [string, string] {
+  return [epoch === undefined ? "-1" : formatPythonFloat(epoch), String(steps ?? -1)];
 }
 
 /** A floating-point number as Python's `str` prints it: 1.0, 0.25, 5e-05. */
