@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.sampler import DefaultBatchSampler
-from transformers import TrainerCallback
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 
 from gradbank_ref.errors import InvalidParameters
 from gradbank_ref.losses import Loss
@@ -32,6 +34,14 @@ class TrainingRecord:
     step_weights: list[dict[str, torch.Tensor]]
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run of its own batches, evaluations and checkpoints leaves."""
+
+    state: dict[str, Any]
+    checkpoints: list[str]
+
+
 class GivenBatchSampler(DefaultBatchSampler):
     """Yields rows 0, 1, 2, ... in batches of given sizes, the same in every epoch."""
 
@@ -47,6 +57,18 @@ class GivenBatchSampler(DefaultBatchSampler):
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+
+class GivenScores(SentenceEvaluator):
+    """Gives one number after the other as the metric ``dev_score``, whatever the model."""
+
+    def __init__(self, scores: list[float]) -> None:
+        super().__init__()
+        self.scores = iter(scores)
+        self.primary_metric = "dev_score"
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> dict[str, float]:
+        return {self.primary_metric: next(self.scores)}
 
 
 class WeightRecorder(TrainerCallback):
@@ -133,6 +155,56 @@ def train(
             trainer.state.global_step,
             recorder.steps,
         )
+
+
+def train_run(
+    model: SentenceTransformer,
+    loss: Loss,
+    columns: list[str],
+    rows: list[list[str]],
+    arguments: dict[str, Any],
+    evaluation_rows: list[list[str]] | None = None,
+    scores: list[float] | None = None,
+    early_stopping: dict[str, Any] | None = None,
+) -> RunRecord:
+    """Train ``model`` in place on the CPU, without dropout, with the trainer's samplers, evaluations and checkpoints.
+
+    Args:
+        rows: one text a column each.
+        arguments: keyword arguments of SentenceTransformerTrainingArguments.
+        evaluation_rows: rows whose loss is evaluated.
+        scores: what the evaluations give as ``dev_score``, in order.
+        early_stopping: keyword arguments of EarlyStoppingCallback.
+    """
+    disable_dropout(model)
+
+    def dataset(rows: list[list[str]]) -> Dataset:
+        return Dataset.from_dict({name: [row[index] for row in rows] for index, name in enumerate(columns)})
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=SentenceTransformerTrainingArguments(
+                **{"use_cpu": True, "report_to": "none", "disable_tqdm": True, **arguments, "output_dir": folder}
+            ),
+            train_dataset=dataset(rows),
+            eval_dataset=None if evaluation_rows is None else dataset(evaluation_rows),
+            evaluator=None if scores is None else GivenScores(scores),
+            loss=loss,
+            callbacks=[] if early_stopping is None else [EarlyStoppingCallback(**early_stopping)],
+        )
+        trainer.train()
+        model.eval()
+        checkpoints = sorted(path.name for path in Path(folder).glob("checkpoint-*"))
+        state = asdict(trainer.state)
+        if state["best_model_checkpoint"] is not None:
+            state["best_model_checkpoint"] = Path(state["best_model_checkpoint"]).name
+        return RunRecord(state, checkpoints)
+
+
+def read_trainer_state(path: str) -> dict[str, Any]:
+    """A trainer_state.json as transformers reads it."""
+    return asdict(TrainerState.load_from_json(path))
 
 
 def check_batches(columns: list[str], batches: Batches) -> None:

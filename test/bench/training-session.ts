@@ -41,6 +41,7 @@ export class TrainingSession {
       sampler: new SequentialBatchSampler(rows.length, { batchSize }),
       arguments: {
         outputDir,
+        saveStrategy: "no",
         perDeviceTrainBatchSize: batchSize,
         maxSteps: plan.batches.length,
         learningRate: plan.learningRate,

@@ -74,6 +74,7 @@ export async function runTraining(request: RunRequest, arm: TrainingArm, report:
         ...arm.arguments,
         seed: request.seed,
         outputDir,
+        saveStrategy: "no",
       },
       ...(arm.groupByLength ? { sampler: await groupedSampler(arm, train, encoder, request.seed) } : {}),
       callbacks: [

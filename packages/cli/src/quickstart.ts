@@ -144,7 +144,7 @@ async function trainAndSave(work: Work): Promise<ExitCode> {
     trainDataset: data.train,
     evaluator: data.task.evaluator,
     // One evaluation before the first update and one after the last.
-    arguments: { ...trainingArguments, evalSteps: maxSteps },
+    arguments: { ...trainingArguments, evalSteps: maxSteps, saveStrategy: "no" },
     callbacks: [reportTraining(reporter)],
   });
   interruption.onRequest(() => trainer.stop());

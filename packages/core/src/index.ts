@@ -95,13 +95,26 @@ export {
   type TrainingArgumentsInput,
   trainingArgumentsSchema,
 } from "./trainer/arguments.ts";
+export type { BestEvaluation } from "./trainer/best-model.ts";
 export type { TrainerCallback, TrainerControl, TrainerProgress } from "./trainer/callbacks.ts";
+export { type Checkpoint, readCheckpoint } from "./trainer/checkpoint.ts";
+export { type CheckpointFolder, listCheckpoints } from "./trainer/checkpoint-folders.ts";
 export { createAdamW } from "./trainer/create-adamw.ts";
+export { EarlyStoppingCallback, type EarlyStoppingOptions } from "./trainer/early-stopping-callback.ts";
 export { EventLogReader, EventLogWriter, readEventLog } from "./trainer/event-log.ts";
 export { type EventOfType, eventJsonSchema, type TrainingEvent, trainingEventSchema } from "./trainer/events.ts";
-export { type LearningRateSchedule, type LinearScheduleOptions, linearSchedule } from "./trainer/schedule.ts";
+export {
+  createSchedule,
+  type LearningRateSchedule,
+  type LinearScheduleOptions,
+  linearSchedule,
+  type ScheduleOptions,
+  type SchedulerKeywords,
+  type SchedulerType,
+} from "./trainer/schedule.ts";
 export { countSteps, type StepCounts } from "./trainer/step-counts.ts";
-export { Trainer, type TrainerOptions, type TrainResult } from "./trainer/trainer.ts";
+export { withoutSupersededEvents } from "./trainer/superseded-events.ts";
+export { Trainer, type TrainerOptions, type TrainOptions, type TrainResult } from "./trainer/trainer.ts";
 export {
   type AppliedUpdate,
   type UpdateBatchOptions,

@@ -33,6 +33,8 @@ METHODS: dict[str, str] = {
     "embedding_loss": "losses",
     "contaccum_loss": "contaccum",
     "train": "training",
+    "train_run": "training",
+    "read_trainer_state": "training",
     "lockstep_open": "lockstep",
     "lockstep_step": "lockstep",
     "lockstep_update": "lockstep",

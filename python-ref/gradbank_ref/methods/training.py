@@ -44,3 +44,33 @@ def train(
         {"log_history": record.log_history, "batch_losses": record.batch_losses, "steps": record.steps},
         weight_tensors(model) | steps,
     )
+
+
+def train_run(
+    session: Session,
+    tensors: Tensors,
+    *,
+    folder: str,
+    loss: dict[str, Any],
+    columns: list[str],
+    rows: list[list[str]],
+    arguments: dict[str, Any],
+    evaluation_rows: list[list[str]] | None = None,
+    scores: list[float] | None = None,
+    early_stopping: dict[str, Any] | None = None,
+) -> Reply:
+    """Train a model folder with the real trainer's own samplers, evaluations and checkpoints.
+
+    Result: ``state``, the TrainerState at the end, and ``checkpoints``, the names of the folders that are left.
+    Tensors: the final ``parameters.<name>``. The model folder stays as it is.
+    """
+    model = load(folder, attention="eager")
+    record = training.train_run(
+        model, build_loss(model, loss), columns, rows, arguments, evaluation_rows, scores, early_stopping
+    )
+    return Reply({"state": record.state, "checkpoints": record.checkpoints}, weight_tensors(model))
+
+
+def read_trainer_state(session: Session, tensors: Tensors, *, path: str) -> Reply:
+    """Read a trainer_state.json with transformers. Result: ``state``."""
+    return Reply({"state": training.read_trainer_state(path)}, {})

@@ -10,9 +10,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { recoverWholeFolder, writeWholeFolder } from "./whole-folder.ts";
+import { recoverWholeFolder, removeWholeFolder, tidyWholeFolders, writeWholeFolder } from "./whole-folder.ts";
 
 let parent: string;
 let target: string;
@@ -217,4 +217,24 @@ describe("targets that are no model", () => {
     });
     expect(content()).toBe("old");
   });
+});
+
+test("folders of some names are tidied together: put back or cleared away, others are left", async () => {
+  const of = (name: string, kind: string) => join(parent, `.${name}.gradbank-${host}-999999999-0123456789ab.${kind}`);
+  for (const folder of [of("run-1", "replaced"), of("run-2", "incomplete"), of("other", "incomplete")])
+    mkdirSync(folder);
+  await tidyWholeFolders(parent, /^run-\d+$/);
+  expect(
+    readdirSync(parent)
+      .filter((name) => /run|other/.test(name))
+      .sort(),
+  ).toEqual([of("other", "incomplete").slice(parent.length + 1), "run-1"]);
+  await tidyWholeFolders(join(parent, "missing"), /./);
+});
+
+test("a removed folder is gone, with nothing beside it", async () => {
+  await writeWholeFolder(target, fill("a"));
+  const others = readdirSync(parent).filter((name) => name !== basename(target));
+  await removeWholeFolder(target);
+  expect(readdirSync(parent)).toEqual(others);
 });

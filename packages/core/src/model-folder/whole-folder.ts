@@ -89,6 +89,39 @@ export async function recoverWholeFolder(target: string): Promise<void> {
   if (aside !== undefined) await rename(aside.path, path);
 }
 
+/**
+ * Does for all folders of some names what `writeWholeFolder` does for its target: puts back what a killed process had
+ * moved aside, and removes what it had not completed.
+ *
+ * @param parent Folder that holds them; it may be missing.
+ * @param names Matches the whole name of each folder.
+ */
+export async function tidyWholeFolders(parent: string, names: RegExp): Promise<void> {
+  const found = new Set<string>();
+  for (const entry of await readdir(parent).catch(() => [] as string[])) {
+    const name = /^\.(.+)\.gradbank-.*\.(?:incomplete|replaced)$/.exec(entry)?.[1];
+    if (name !== undefined && names.test(name)) found.add(name);
+  }
+  for (const name of found) {
+    await recoverWholeFolder(join(parent, name));
+    await removeLeftovers(parent, name);
+  }
+}
+
+/** Removes a folder so that it is gone as a whole at once: a process that is killed meanwhile leaves no half of it. */
+export async function removeWholeFolder(target: string): Promise<void> {
+  const path = resolve(target);
+  const stem = `.${basename(path)}.gradbank-${host}-${process.pid}-${randomBytes(6).toString("hex")}`;
+  const aside = join(dirname(path), `${stem}.incomplete`);
+  inUse.add(stem);
+  try {
+    await rename(path, aside);
+    await rm(aside, { recursive: true, force: true });
+  } finally {
+    inUse.delete(stem);
+  }
+}
+
 async function checkTarget(target: string, path: string, overwrite: boolean): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return false;

@@ -24,6 +24,7 @@ export const everyKindOfEvent: TrainingEvent[] = [
       batchesPerEpoch: 88,
       updatesPerEpoch: 88,
       warmupSteps: 9,
+      resumedFrom: { folder: "runs/a/checkpoint-9", step: 9 },
     },
     time,
   ),
@@ -63,7 +64,9 @@ export const everyKindOfEvent: TrainingEvent[] = [
     {
       epoch: 1,
       reason: "completed",
+      isStoppedEarly: false,
       totals: { trainRuntime: 60, trainSamplesPerSecond: 1500, trainStepsPerSecond: 1.5, trainLoss: 0.5 },
+      bestModel: { step: 9, metric: "eval_loss", value: 0.5, isLoaded: true },
       modelFolder: "runs/a/model",
     },
     time,

@@ -33,14 +33,28 @@ test("defaults are those of transformers 5.23 and sentence-transformers 6.2", ()
     adamEpsilon: 1e-8,
     maxGradNorm: 1,
     seed: 42,
+    loggingStrategy: "steps",
     loggingSteps: 500,
     loggingFirstStep: false,
     evalStrategy: "no",
+    evalDelay: 0,
     evalOnStart: false,
+    saveStrategy: "steps",
+    saveSteps: 500,
+    loadBestModelAtEnd: false,
   });
 });
 
 describe("each option", () => {
+  const withoutOwnDefault: Record<string, string> = {
+    evalSteps: "the same as loggingSteps",
+    bankDriftSteps: "the same as loggingSteps",
+    saveTotalLimit: "all",
+    metricForBestModel: "loss with loadBestModelAtEnd, else none",
+    greaterIsBetter: "whether its name does not end in loss",
+    lrSchedulerKwargs: "none",
+  };
+
   test.each(Object.entries(trainingArgumentsSchema.shape))(
     "%s says what it is and names its true default",
     (name, option) => {
@@ -48,7 +62,7 @@ describe("each option", () => {
       const stated = description.match(/Default: (.+)\.$/)?.[1];
       expect(stated, `${name}: ${description}`).toBeDefined();
       const actual = parseTrainingArguments({})[name as "seed"];
-      if (["evalSteps", "bankDriftSteps"].includes(name)) expect(stated).toBe("the same as loggingSteps");
+      if (name in withoutOwnDefault) expect(stated).toBe(withoutOwnDefault[name]);
       else if (typeof actual === "number") expect(Number(stated)).toBe(actual);
       else expect(stated).toBe(String(actual));
     },
@@ -64,6 +78,12 @@ describe("each option", () => {
     maxGradNorm: [0, 5],
     loggingSteps: [0.05, 1, 36],
     evalSteps: [0.1, 71],
+    lrSchedulerType: ["cosine", "inverse_sqrt"],
+    lrSchedulerKwargs: [{}, { numCycles: 2 }],
+    saveStrategy: ["no", "epoch"],
+    saveSteps: [0.25, 1, 100],
+    saveTotalLimit: [1, 5],
+    evalDelay: [0, 0.5, 20],
     seed: [0, 2 ** 32 - 1],
   };
   test.each(Object.entries(inRange))("%s takes %j", (name, values) => {
@@ -84,7 +104,13 @@ describe("each option", () => {
     evalSteps: [0, 2.5],
     evalStrategy: ["always", true],
     batchSampler: ["NO_DUPLICATES", ""],
-    lrSchedulerType: ["cosine"],
+    lrSchedulerType: ["cosin", "COSINE"],
+    saveStrategy: ["best", false],
+    saveSteps: [0, 1.5],
+    saveTotalLimit: [0, -1, 1.5],
+    loadBestModelAtEnd: ["true"],
+    greaterIsBetter: [1],
+    evalDelay: [-1],
     dataloaderDropLast: ["true", 1],
     seed: [-1, 2 ** 32, 0.5],
     outputDir: ["", 3],
@@ -100,6 +126,58 @@ describe("each option", () => {
       expect(error.message).toContain("Default:");
     }
   });
+});
+
+describe("the best model", () => {
+  const best = { loadBestModelAtEnd: true, evalStrategy: "steps", saveStrategy: "steps" } as const;
+
+  test("is told by the loss, lower is better, unless a metric is named", () => {
+    expect(parseTrainingArguments(best)).toMatchObject({ metricForBestModel: "loss", greaterIsBetter: false });
+    expect(parseTrainingArguments({ ...best, metricForBestModel: "dev_cosine_ndcg@10" })).toMatchObject({
+      metricForBestModel: "dev_cosine_ndcg@10",
+      greaterIsBetter: true,
+    });
+    expect(parseTrainingArguments({ metricForBestModel: "eval_loss" })).toMatchObject({ greaterIsBetter: false });
+    expect(parseTrainingArguments({ metricForBestModel: "eval_loss", greaterIsBetter: true }).greaterIsBetter).toBe(
+      true,
+    );
+  });
+
+  test.each([
+    [
+      { evalStrategy: "epoch" },
+      'loadBestModelAtEnd needs every checkpoint to be evaluated, but evalStrategy is "epoch" and saveStrategy is "steps". Set both to "steps" or both to "epoch".',
+    ],
+    [
+      { evalStrategy: "no", saveStrategy: "no" },
+      'loadBestModelAtEnd needs evaluations and checkpoints, but evalStrategy and saveStrategy are "no". Set both to "steps" or both to "epoch".',
+    ],
+    [
+      { evalSteps: 30, saveSteps: 100 },
+      "loadBestModelAtEnd needs saveSteps to be a multiple of evalSteps, but evalSteps is 30 and saveSteps is 100. Set saveSteps to 120, for example.",
+    ],
+    [
+      { loggingSteps: 7, saveSteps: 20 },
+      "loadBestModelAtEnd needs saveSteps to be a multiple of evalSteps, but evalSteps is 7 (loggingSteps) and saveSteps is 20. Set saveSteps to 21, for example.",
+    ],
+    [
+      { evalSteps: 0.1, saveSteps: 100 },
+      "loadBestModelAtEnd needs saveSteps to be a multiple of evalSteps, but evalSteps is 0.1 and saveSteps is 100; a share of the run and a number of updates cannot be compared. Give both in the same way.",
+    ],
+    [
+      { evalSteps: 0.1, saveSteps: 0.25 },
+      "loadBestModelAtEnd needs saveSteps to be a multiple of evalSteps, but evalSteps is 0.1 and saveSteps is 0.25.",
+    ],
+  ])("%j is refused", (given, message) => {
+    expect(errorOf({ ...best, ...given }).message).toBe(message);
+  });
+
+  test.each([[{ evalSteps: 0.1, saveSteps: 0.3 }], [{ evalSteps: 20, saveSteps: 60 }], [{ loggingSteps: 250 }]])(
+    "%j is allowed",
+    (given) => {
+      expect(parseTrainingArguments({ ...best, ...given })).toMatchObject(given);
+    },
+  );
 });
 
 describe("unknown options", () => {

@@ -1,8 +1,11 @@
 import { z } from "zod";
 import { OptionError } from "../errors.ts";
+import { requireMatchingStrategies } from "./matching-strategies.ts";
+import { schedulerTypes } from "./schedule.ts";
 
 const positiveInteger = z.int().min(1);
 const share = z.number().min(0).max(1);
+const strategy = z.enum(["no", "steps", "epoch"]);
 const interval = z.union([z.int().min(1), z.number().gt(0).lt(1)]);
 
 /**
@@ -57,9 +60,26 @@ export const trainingArgumentsSchema = z.strictObject({
     .default(5e-5)
     .describe("Highest learning rate of AdamW. Number from 0. Default: 0.00005."),
   lrSchedulerType: z
-    .enum(["linear"])
+    .enum(schedulerTypes)
     .default("linear")
-    .describe("How the learning rate changes: linear rises over the warm-up and then falls to 0. Default: linear."),
+    .describe(
+      "How the learning rate changes after the warm-up: linear, cosine (along half a wave) and polynomial fall to 0 at the end; cosine_with_restarts falls lrSchedulerKwargs.numCycles times; constant (which has no warm-up) and constant_with_warmup stay; inverse_sqrt falls with the root of the updates. Default: linear.",
+    ),
+  lrSchedulerKwargs: z
+    .strictObject({
+      numCycles: z.number().gt(0).optional().describe("cosine: waves, 0.5 is one fall. cosine_with_restarts: falls."),
+      power: z.number().gt(0).optional().describe("polynomial: exponent. Default: 1."),
+      lrEnd: z.number().min(0).optional().describe("polynomial: rate at the end. Default: 0.0000001."),
+      timescale: z
+        .number()
+        .gt(0)
+        .optional()
+        .describe("inverse_sqrt: updates after which the rate is 1 / sqrt(2). Default: the warm-up's, or 10000."),
+    })
+    .optional()
+    .describe(
+      "More settings of the schedule: numCycles (cosine, cosine_with_restarts), power and lrEnd (polynomial), timescale (inverse_sqrt). Default: none.",
+    ),
   warmupRatio: share
     .default(0)
     .describe("Share of all updates in which the learning rate rises from 0; rounded up. From 0 to 1. Default: 0."),
@@ -104,18 +124,31 @@ export const trainingArgumentsSchema = z.strictObject({
       "Start of every random choice: order of the rows, dropout. Whole number from 0 to 4294967295. Default: 42.",
     ),
 
+  loggingStrategy: strategy
+    .default("steps")
+    .describe(
+      "When to write log entries: never, every loggingSteps updates, or at the end of every epoch. Default: steps.",
+    ),
   loggingSteps: interval
     .default(500)
     .describe("Updates between two log entries, or, below 1, their share of all updates, rounded up. Default: 500."),
   loggingFirstStep: z.boolean().default(false).describe("Whether the first update is logged too. Default: false."),
-  evalStrategy: z
-    .enum(["no", "steps"])
+  evalStrategy: strategy
     .default("no")
-    .describe("When to evaluate: never, or every evalSteps updates and after the last one. Default: no."),
+    .describe(
+      "When to evaluate: never, every evalSteps updates and after the last one, or at the end of every epoch. Default: no.",
+    ),
   evalSteps: interval
     .optional()
     .describe(
       "Updates between two evaluations, or, below 1, their share of all updates, rounded up. Default: the same as loggingSteps.",
+    ),
+  evalDelay: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      "Updates (evalStrategy steps) or epochs (evalStrategy epoch) before the first evaluation. Number from 0. Default: 0.",
     ),
   bankDriftSteps: interval
     .optional()
@@ -123,12 +156,48 @@ export const trainingArgumentsSchema = z.strictObject({
       "Updates between two measurements of the bank's drift, or, below 1, their share of all updates. Default: the same as loggingSteps.",
     ),
   evalOnStart: z.boolean().default(false).describe("Whether to evaluate before the first update. Default: false."),
+
+  saveStrategy: strategy
+    .default("steps")
+    .describe(
+      "When to save a checkpoint that training can go on from: never, every saveSteps updates and after the last one, or at the end of every epoch. Default: steps.",
+    ),
+  saveSteps: interval
+    .default(500)
+    .describe("Updates between two checkpoints, or, below 1, their share of all updates, rounded up. Default: 500."),
+  saveTotalLimit: positiveInteger
+    .optional()
+    .describe(
+      "Checkpoints to keep: older ones are deleted, but never the last and the best one. Whole number from 1. Default: all.",
+    ),
+  loadBestModelAtEnd: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Whether the run ends with the weights of the best checkpoint; saving must then fall on evaluations. Default: false.",
+    ),
+  metricForBestModel: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Metric that tells the better model: "loss" for eval_loss, or a metric of the evaluator, with or without eval_. Default: loss with loadBestModelAtEnd, else none.',
+    ),
+  greaterIsBetter: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether greater values of metricForBestModel are better. Default: whether its name does not end in loss.",
+    ),
 });
 
 /** What a user passes: every option may be left out. */
 export type TrainingArgumentsInput = z.input<typeof trainingArgumentsSchema>;
 
-/** The options of a run with every default filled in. */
+/**
+ * The options of a run with every default filled in. What follows from others is filled in too: `metricForBestModel` is
+ * "loss" with `loadBestModelAtEnd`, and `greaterIsBetter` is set where there is a metric.
+ */
 export type TrainingArguments = z.output<typeof trainingArgumentsSchema>;
 
 /**
@@ -136,7 +205,7 @@ export type TrainingArguments = z.output<typeof trainingArgumentsSchema>;
  *
  * @param given Options by name; anything else than an object is refused.
  * @throws OptionError code "unknown-option" (facts: option, value, closest, known) or "invalid-option" (facts: option,
- *   value, expected) on the first option that cannot be used.
+ *   value, expected) on the first option that cannot be used, alone or beside the others.
  */
 export function parseTrainingArguments(given: unknown): TrainingArguments {
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
@@ -148,7 +217,7 @@ export function parseTrainingArguments(given: unknown): TrainingArguments {
   }
   const known = Object.keys(trainingArgumentsSchema.shape);
   const result = trainingArgumentsSchema.safeParse(given);
-  if (result.success) return result.data;
+  if (result.success) return withBestModel(result.data);
   const values = given as Record<string, unknown>;
   const unknown = Object.keys(values).find((name) => !known.includes(name));
   if (unknown !== undefined) {
@@ -167,6 +236,18 @@ export function parseTrainingArguments(given: unknown): TrainingArguments {
     `Training argument ${option} is ${showValue(values[option])}, which cannot be used. ${option}: ${expected}`,
     { option, value: values[option], expected },
   );
+}
+
+/** Fills in what tells the better model, as transformers' `TrainingArguments.__post_init__`, and checks it. */
+function withBestModel(given: TrainingArguments): TrainingArguments {
+  requireMatchingStrategies(given);
+  const metricForBestModel = given.metricForBestModel ?? (given.loadBestModelAtEnd ? "loss" : undefined);
+  if (metricForBestModel === undefined) return given;
+  return {
+    ...given,
+    metricForBestModel,
+    greaterIsBetter: given.greaterIsBetter ?? !metricForBestModel.endsWith("loss"),
+  };
 }
 
 /**

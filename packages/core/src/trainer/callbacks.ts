@@ -1,9 +1,13 @@
 import { TrainingError } from "../errors.ts";
+import type { TrainingArguments } from "./arguments.ts";
 import type { EventOfType } from "./events.ts";
 
 /** How a callback steers the run. The trainer looks at it after every hook. */
 export interface TrainerControl {
-  /** Set to true to end the run after the update at hand; the trainer then saves and ends as "interrupted". */
+  /**
+   * Set to true to make the update at hand the run's last, as early stopping does: the run then ends as "completed", and
+   * resuming it does not go on. To interrupt a run that is to go on later, call `Trainer.stop`.
+   */
   shouldStop: boolean;
 }
 
@@ -15,6 +19,8 @@ export interface TrainerProgress {
   readonly maxSteps: number;
   /** Passes over the data done, with a fraction. */
   readonly epoch: number;
+  /** Best value so far of `metricForBestModel`; undefined before the first evaluation. */
+  readonly bestMetric?: number | undefined;
 }
 
 /**
@@ -23,6 +29,14 @@ export interface TrainerProgress {
  * due, onLog, onEvaluate and onSave.
  */
 export interface TrainerCallback {
+  /** Name under which checkpoints keep the callback's state. Needed with `state`. */
+  readonly name?: string;
+  /** Refuses arguments that it cannot work with: called when the trainer is made, which then throws what this throws. */
+  checkArguments?(trainingArguments: TrainingArguments): void;
+  /** What must be kept to go on from a checkpoint, as JSON. */
+  state?(): unknown;
+  /** Goes on from what `state` gave when the checkpoint was saved. */
+  restore?(state: unknown): void;
   /** Before the first update, with the run's settings. */
   onTrainBegin?(
     progress: TrainerProgress,
@@ -52,7 +66,7 @@ export interface TrainerCallback {
 }
 
 /** Name of a hook. */
-export type TrainerHook = keyof TrainerCallback;
+export type TrainerHook = Extract<keyof TrainerCallback, `on${string}`>;
 
 /**
  * Calls one hook of every callback that has it, in order, each awaited before the next.

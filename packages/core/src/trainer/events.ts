@@ -4,7 +4,7 @@ import { z } from "zod";
  * A measured number. JSON cannot write a number that is not finite, but a loss that became NaN must stay visible: such
  * numbers are written as "NaN", "Infinity" and "-Infinity" and read back as numbers.
  */
-const measured = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number)]);
+export const measured = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number)]);
 
 const count = z.int().min(0);
 
@@ -51,6 +51,15 @@ export const runStartSchema = z.object({
   batchesPerEpoch: count.describe("Batches of one pass over the data."),
   updatesPerEpoch: count.describe("Updates of one pass over the data."),
   warmupSteps: count.describe("Updates in which the learning rate rises."),
+  resumedFrom: z
+    .object({
+      folder: z.string().describe("The checkpoint."),
+      step: count.describe("Updates done in it."),
+    })
+    .optional()
+    .describe(
+      "When the run goes on from a checkpoint. What was written after that checkpoint, before this event, is superseded: it happens again.",
+    ),
 });
 
 /** One update of the weights. */
@@ -136,14 +145,27 @@ export const runEndSchema = z.object({
   epoch: z.number().describe("Passes over the data done, with a fraction."),
   reason: z
     .enum(["completed", "interrupted", "failed"])
-    .describe("completed: all updates done; interrupted: stopped on request; failed: a run-error precedes."),
+    .describe("completed: the run's own end; interrupted: stopped on request; failed: a run-error precedes."),
+  isStoppedEarly: z
+    .boolean()
+    .optional()
+    .describe("Whether a callback, such as early stopping, made this the end before all updates were done."),
   totals: z.object({
     trainRuntime: z.number().describe("Seconds of the whole run, evaluations included."),
     trainSamplesPerSecond: z.number().describe("Training rows divided by trainRuntime."),
     trainStepsPerSecond: z.number().describe("Updates divided by trainRuntime."),
     trainLoss: measured.describe("Mean loss of all updates."),
   }),
-  modelFolder: z.string().optional().describe("Where the model was saved, when it was."),
+  bestModel: z
+    .object({
+      step: count.describe("Updates done when it was evaluated."),
+      metric: z.string().describe("Name of the metric that tells the better model."),
+      value: measured.describe("Its value."),
+      isLoaded: z.boolean().describe("Whether the run ended with these weights."),
+    })
+    .optional()
+    .describe("The best evaluation, where metricForBestModel says what is best."),
+  modelFolder: z.string().optional().describe("Where the model was saved, when the run saved it."),
 });
 
 /** The error that ends a run. */
@@ -196,9 +218,12 @@ export function createEvent<Type extends TrainingEventType>(
 
 /** One line of events.jsonl, without the line feed. Numbers that are not finite become strings. */
 export function encodeEvent(event: TrainingEvent): string {
-  return JSON.stringify(event, (_key, value: unknown) =>
-    typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
-  );
+  return JSON.stringify(event, encodeMeasured);
+}
+
+/** Replacer of `JSON.stringify` that writes numbers which are not finite as `measured` reads them. */
+export function encodeMeasured(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 }
 
 /** The JSON schema (draft 2020-12) of a line of events.jsonl, for readers in other languages. */

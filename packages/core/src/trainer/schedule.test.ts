@@ -1,9 +1,39 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { OptionError } from "../errors.ts";
-import { linearSchedule } from "./schedule.ts";
+import { createSchedule, linearSchedule, type ScheduleOptions, schedulerTypes } from "./schedule.ts";
 
-// Agreement with transformers, bit by bit, is checked in step-counts.test.ts.
+const reference: { learningRate: number; cases: (ScheduleOptions & { learningRates: number[] })[] } = JSON.parse(
+  readFileSync(new URL("./__fixtures__/schedules.json", import.meta.url), "utf8"),
+);
+
+describe.each(schedulerTypes)("%s", (type) => {
+  const cases = reference.cases.filter((given) => given.type === type);
+
+  test.each(cases)("as get_scheduler: $maxSteps updates, $warmupSteps of warm-up, $keywords", (given) => {
+    const schedule = createSchedule({ ...given, learningRate: reference.learningRate });
+    const ours = given.learningRates.map((_, step) => schedule(step));
+    // Python's cosine and JavaScript's may differ in the last bit; powers and roots are rounded alike.
+    if (!type.startsWith("cosine")) expect(ours).toEqual(given.learningRates);
+    else
+      for (const [step, rate] of ours.entries())
+        expect(Math.abs(rate - given.learningRates[step]!)).toBeLessThan(1e-15 * reference.learningRate);
+  });
+});
+
+test("a keyword of another schedule is refused with those that it takes", () => {
+  const options = { learningRate: 1e-3, warmupSteps: 0, maxSteps: 4 };
+  expect(() => createSchedule({ ...options, type: "linear", keywords: { power: 2 } })).toThrow(
+    'lrSchedulerKwargs.power is 2, but lrSchedulerType "linear" takes no keywords. Leave it out or choose another schedule.',
+  );
+  expect(() => createSchedule({ ...options, type: "polynomial", keywords: { numCycles: 2 } })).toThrow(
+    "takes only power, lrEnd",
+  );
+  expect(() => createSchedule({ ...options, type: "polynomial", keywords: { lrEnd: 1e-3 } })).toThrow(
+    "it must be below learningRate, which is 0.001",
+  );
+});
 
 test("with a warm-up the first update has rate 0, update `warmupSteps` the highest, the last one a little more than 0", () => {
   fc.assert(

@@ -7,9 +7,9 @@ import { linearSchedule } from "./schedule.ts";
 import {
   accumulationGroups,
   countSteps,
+  dueAfterEpoch,
+  dueAfterStep,
   epochAfterBatch,
-  isEvaluationStep,
-  isLoggingStep,
   type StepCounts,
 } from "./step-counts.ts";
 
@@ -107,14 +107,30 @@ test("epochs in log entries count batches, not updates", () => {
   expect(epochAfterBatch(2, 0, 4)).toBe(2.25);
 });
 
-test("logging and evaluation fall on the Trainer's steps", () => {
-  const steps = Array.from({ length: 10 }, (_, index) => index + 1);
-  const logging = (loggingFirstStep: boolean) =>
-    steps.filter((step) => isLoggingStep(step, { loggingSteps: 3 }, { loggingFirstStep }));
-  expect(logging(false)).toEqual([3, 6, 9]);
-  expect(logging(true)).toEqual([1, 3, 6, 9]);
-  const evaluation = (evalStrategy: "no" | "steps") =>
-    steps.filter((step) => isEvaluationStep(step, { evalSteps: 3, maxSteps: 10 }, { evalStrategy }));
-  expect(evaluation("steps")).toEqual([3, 6, 9, 10]);
-  expect(evaluation("no")).toEqual([]);
+// Whole runs are compared with the real trainer in test/training/strategies.test.ts.
+test("logging, evaluation and saving fall on the Trainer's steps", () => {
+  const counts = { loggingSteps: 3, evalSteps: 3, saveSteps: 4, maxSteps: 10 };
+  const stepsOf = (what: "log" | "evaluate" | "save", given: TrainingArgumentsInput) =>
+    Array.from({ length: 10 }, (_, index) => index + 1).filter(
+      (step) => dueAfterStep(step, counts, parseTrainingArguments(given))[what],
+    );
+  expect(stepsOf("log", {})).toEqual([3, 6, 9]);
+  expect(stepsOf("log", { loggingFirstStep: true })).toEqual([1, 3, 6, 9]);
+  expect(stepsOf("log", { loggingStrategy: "epoch", loggingFirstStep: true })).toEqual([1]);
+  expect(stepsOf("evaluate", { evalStrategy: "steps" })).toEqual([3, 6, 9, 10]);
+  expect(stepsOf("evaluate", { evalStrategy: "steps", evalDelay: 6 })).toEqual([6, 9, 10]);
+  expect(stepsOf("evaluate", {})).toEqual([]);
+  expect(stepsOf("save", {})).toEqual([4, 8, 10]);
+  expect(stepsOf("save", { saveStrategy: "epoch" })).toEqual([]);
+});
+
+test("at the end of an epoch only strategies by epoch act, evaluations after their delay", () => {
+  const due = (given: TrainingArgumentsInput) => dueAfterEpoch(1.5, parseTrainingArguments(given));
+  expect(due({ evalStrategy: "steps" })).toEqual({ log: false, evaluate: false, save: false });
+  expect(due({ loggingStrategy: "epoch", evalStrategy: "epoch", saveStrategy: "epoch" })).toEqual({
+    log: true,
+    evaluate: true,
+    save: true,
+  });
+  expect(due({ evalStrategy: "epoch", evalDelay: 2 }).evaluate).toBe(false);
 });

@@ -17,6 +17,8 @@ export interface StepCounts {
   readonly loggingSteps: number;
   /** Updates between two evaluations. */
   readonly evalSteps: number;
+  /** Updates between two checkpoints. */
+  readonly saveSteps: number;
 }
 
 /** The arguments that step counts depend on. */
@@ -31,6 +33,7 @@ export type StepCountArguments = Pick<
   | "warmupSteps"
   | "loggingSteps"
   | "evalSteps"
+  | "saveSteps"
 >;
 
 /** Batches whose gradients make one update. */
@@ -69,7 +72,7 @@ export function countSteps(rows: number, trainingArguments: StepCountArguments):
   const updatesPerEpoch = Math.ceil(batchesPerEpoch / gradientAccumulationSteps);
   const isEpochBased = trainingArguments.maxSteps < 0;
   const maxSteps = isEpochBased ? Math.ceil(numTrainEpochs * updatesPerEpoch) : trainingArguments.maxSteps;
-  const { warmupSteps, loggingSteps, evalSteps } = trainingArguments;
+  const { warmupSteps, loggingSteps, evalSteps, saveSteps } = trainingArguments;
   return {
     batchesPerEpoch,
     updatesPerEpoch,
@@ -79,6 +82,7 @@ export function countSteps(rows: number, trainingArguments: StepCountArguments):
       warmupSteps > 0 ? resolveSteps(warmupSteps, maxSteps) : Math.ceil(maxSteps * trainingArguments.warmupRatio),
     loggingSteps: resolveSteps(loggingSteps, maxSteps),
     evalSteps: resolveSteps(evalSteps ?? loggingSteps, maxSteps),
+    saveSteps: resolveSteps(saveSteps, maxSteps),
   };
 }
 
@@ -109,24 +113,53 @@ export function epochAfterBatch(epoch: number, batch: number, batchesPerEpoch: n
   return epoch + (batch + 1) / batchesPerEpoch;
 }
 
+/** What follows an update, or the end of an epoch. */
+export interface DueActions {
+  readonly log: boolean;
+  readonly evaluate: boolean;
+  readonly save: boolean;
+}
+
+/** The arguments that say what is due when. */
+export type DueArguments = Pick<
+  TrainingArguments,
+  "loggingStrategy" | "loggingFirstStep" | "evalStrategy" | "evalDelay" | "saveStrategy"
+>;
+
 /**
- * Whether update `step` (from 1) is logged: every `loggingSteps`, and the first one with `loggingFirstStep`.
+ * What follows update `step` (from 1), as transformers' `DefaultFlowCallback.on_step_end`: with strategy "steps" a log
+ * entry, an evaluation or a checkpoint every so many updates; the last update is always evaluated and saved.
  */
-export function isLoggingStep(
+export function dueAfterStep(
   step: number,
-  { loggingSteps }: Pick<StepCounts, "loggingSteps">,
-  { loggingFirstStep }: Pick<TrainingArguments, "loggingFirstStep">,
-): boolean {
-  return (step === 1 && loggingFirstStep) || step % loggingSteps === 0;
+  {
+    loggingSteps,
+    evalSteps,
+    saveSteps,
+    maxSteps,
+  }: Pick<StepCounts, `${"logging" | "eval" | "save"}Steps` | "maxSteps">,
+  { loggingStrategy, loggingFirstStep, evalStrategy, evalDelay, saveStrategy }: DueArguments,
+): DueActions {
+  const isLast = step >= maxSteps;
+  return {
+    log: (step === 1 && loggingFirstStep) || (loggingStrategy === "steps" && step % loggingSteps === 0),
+    evaluate: evalStrategy === "steps" && step >= evalDelay && (step % evalSteps === 0 || isLast),
+    save: saveStrategy === "steps" && (step % saveSteps === 0 || isLast),
+  };
 }
 
 /**
- * Whether an evaluation follows update `step` (from 1): with `evalStrategy` "steps" every `evalSteps`, and the last one.
+ * What follows the end of an epoch, or of the run inside one, as `DefaultFlowCallback.on_epoch_end`.
+ *
+ * @param epoch Passes over the data done, with a fraction.
  */
-export function isEvaluationStep(
-  step: number,
-  { evalSteps, maxSteps }: Pick<StepCounts, "evalSteps" | "maxSteps">,
-  { evalStrategy }: Pick<TrainingArguments, "evalStrategy">,
-): boolean {
-  return evalStrategy === "steps" && (step % evalSteps === 0 || step >= maxSteps);
+export function dueAfterEpoch(
+  epoch: number,
+  { loggingStrategy, evalStrategy, evalDelay, saveStrategy }: DueArguments,
+): DueActions {
+  return {
+    log: loggingStrategy === "epoch",
+    evaluate: evalStrategy === "epoch" && epoch >= evalDelay,
+    save: saveStrategy === "epoch",
+  };
 }

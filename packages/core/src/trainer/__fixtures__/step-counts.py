@@ -18,7 +18,7 @@ from transformers import Trainer, TrainerState, TrainingArguments, get_linear_sc
 generator = random.Random(3612)
 
 
-def counts(rows, batch_size, drop_last, accumulation, epochs, max_steps, warmup, logging_steps, eval_steps):
+def counts(rows, batch_size, drop_last, accumulation, epochs, max_steps, warmup, logging_steps, eval_steps, save_steps):
     loader = DataLoader(range(rows), batch_size=batch_size, drop_last=drop_last)
     arguments = TrainingArguments(
         output_dir=tempfile.gettempdir(),
@@ -31,6 +31,7 @@ def counts(rows, batch_size, drop_last, accumulation, epochs, max_steps, warmup,
         warmup_steps=warmup,
         logging_steps=logging_steps,
         eval_steps=eval_steps,
+        save_steps=save_steps,
         eval_strategy="steps",
         report_to=[],
     )
@@ -61,6 +62,7 @@ def counts(rows, batch_size, drop_last, accumulation, epochs, max_steps, warmup,
             "warmupSteps": warmup,
             "loggingSteps": logging_steps,
             "evalSteps": eval_steps,
+            "saveSteps": save_steps,
         },
         "counts": {
             "batchesPerEpoch": batches,
@@ -70,6 +72,7 @@ def counts(rows, batch_size, drop_last, accumulation, epochs, max_steps, warmup,
             "warmupSteps": warmup_steps,
             "loggingSteps": state.logging_steps,
             "evalSteps": state.eval_steps,
+            "saveSteps": state.save_steps,
         },
         "learningRates": rates,
     }
@@ -95,6 +98,7 @@ while len(cases) < 40:
             generator.choice([0, share, generator.randint(1, 30)]),
             generator.choice([share, generator.randint(1, 40)]),
             generator.choice([0.1, generator.randint(1, 40)]),
+            generator.choice([0.2, generator.randint(1, 40)]),
         )
     )
 
