@@ -61,6 +61,7 @@ export async function compareFirstSteps(options: FirstStepsOptions): Promise<Par
     mode: "teacher-forced",
     arguments: options.arguments,
     noise: true,
+    parametersEvery: 1,
     limits: {},
     wholeTensors: "small",
   };

@@ -44,10 +44,15 @@ class Lockstep:
         self.notes: dict[str, str] = {}
         self._records: dict[tuple[str, str], Record] = {}
         self._batches: Sequence[Batch] | None = None
+        self._parameters = True
         self._gradients: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
 
-    def step(self, batches: Sequence[Batch]) -> list[Record]:
-        """Forward and backward passes of an accumulation group: all stages up to ``parameter-gradients``."""
+    def step(self, batches: Sequence[Batch], parameters: bool = True) -> list[Record]:
+        """Forward and backward passes of an accumulation group: all stages up to ``parameter-gradients``.
+
+        ``parameters``: report the tensors of all parameters, here and in the update that follows.
+        """
+        self._parameters = parameters
         self._check(batches)
         self._forget()
         if self.double is not None and (self.mode == "teacher-forced" or self.updates == 0):
@@ -72,8 +77,9 @@ class Lockstep:
             {} if self.double is None else self.double.gradients(),
         )
         own, precise = self._gradients
-        singles |= {("parameter-gradients", name): gradient for name, gradient in own.items()}
-        doubles |= {("parameter-gradients", name): gradient for name, gradient in precise.items()}
+        if parameters:
+            singles |= {("parameter-gradients", name): gradient for name, gradient in own.items()}
+            doubles |= {("parameter-gradients", name): gradient for name, gradient in precise.items()}
         self._batches = batches
         return self._keep(singles, {} if self.double is None else doubles)
 
@@ -87,6 +93,8 @@ class Lockstep:
         given = own if self.mode == "teacher-forced" else precise
         doubles = {} if self.double is None else self.double.update(learning_rate, given)
         self.updates += 1
+        if not self._parameters:
+            singles = {key: tensor for key, tensor in singles.items() if key[0] not in ("moments", "weights")}
         return self._keep(singles, doubles)
 
     def pull(self, stage: str, names: Sequence[str]) -> list[Record]:

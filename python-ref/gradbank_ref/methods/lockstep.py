@@ -76,8 +76,12 @@ def lockstep_open(
     )
 
 
-def lockstep_step(session: Session, tensors: Tensors, *, lockstep: str, batches: int, columns: int) -> Reply:
+def lockstep_step(
+    session: Session, tensors: Tensors, *, lockstep: str, batches: int, columns: int, parameters: bool = True
+) -> Reply:
     """Forward and backward passes of an accumulation group: all stages up to ``parameter-gradients``.
+
+    ``parameters``: report gradients, moments and weights of all parameters, here and in the update that follows.
 
     Tensors in: ``batch<k>.column<c>.input_ids``, ``.lengths`` and, with dropout, ``.dropout.<site>``, as in loss_step.
 
@@ -101,7 +105,7 @@ def lockstep_step(session: Session, tensors: Tensors, *, lockstep: str, batches:
             group.append(Batch(column_features(encoder, own, columns), masks))
         except InvalidParameters as error:
             raise InvalidParameters(f"batch {number}: {error}") from error
-    return _reply(opened.lockstep, opened.whole, lambda: opened.lockstep.step(group))
+    return _reply(opened.lockstep, opened.whole, lambda: opened.lockstep.step(group, parameters))
 
 
 def lockstep_update(session: Session, tensors: Tensors, *, lockstep: str, learning_rate: float) -> Reply:

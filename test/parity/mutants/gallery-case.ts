@@ -84,6 +84,7 @@ export function galleryCase({
     dropout: false,
     mode: "teacher-forced",
     noise: true,
+    parametersEvery: 1,
     limits: {},
     wholeTensors: "small",
     ...rest,

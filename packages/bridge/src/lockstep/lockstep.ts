@@ -26,6 +26,8 @@ export interface LockstepOptions extends JudgeOptions {
   readonly optimizer?: AdamW;
   /** Send every tensor whole, however large. Default: only what differs. */
   readonly pullAll?: boolean;
+  /** Compare gradients of the parameters, moments and weights in the first step and in every so many. Default: in each. */
+  readonly parametersEvery?: number;
   /** Called with both sides of every tensor that differs. */
   readonly onDifference?: (difference: Difference) => Promise<void> | void;
 }
@@ -107,9 +109,12 @@ export class Lockstep {
 
     const tokens = await clock.measure("reference", () => this.#compareTokens(batches));
     if (tokens.length > 0) found.set("tokens", tokens);
-    const ours = await clock.measure("ours", () => this.#ours.step(batches));
+    const { parametersEvery = 1 } = this.#options;
+    const parameters = number === 1 || number % parametersEvery === 0;
+    const ours = await clock.measure("ours", () => this.#ours.step(batches, parameters));
     const theirs = await clock.measure("reference", () =>
       side.step({
+        parameters,
         batches: batches.map(({ columns }, batch) => ({
           columns: columns.map((rows, column) => this.#ours.column(batch, rows, column)),
         })),
@@ -123,7 +128,7 @@ export class Lockstep {
     const activations = await this.#walk(found, batches);
 
     if (mode === "teacher-forced") this.#ours.loadGradients(await clock.measure("reference", () => side.gradients()));
-    const ourUpdate = await clock.measure("ours", async () => this.#ours.update(learningRate));
+    const ourUpdate = await clock.measure("ours", async () => this.#ours.update(learningRate, parameters));
     const theirUpdate = await clock.measure("reference", () => side.update(learningRate));
     for (const stage of ["clip-norm", "moments", "weights", "bank"] as const)
       await this.#compare(found, stage, ourUpdate, theirUpdate, clock);

@@ -86,8 +86,11 @@ export class OurSide {
     return this.#dropoutSeed === undefined ? undefined : { seed: this.#dropoutSeed, step: this.#passes + batch };
   }
 
-  /** Forward and backward passes of an accumulation group: all stages up to `parameter-gradients`. */
-  async step(batches: readonly LockstepBatch[]): Promise<OurTensor[]> {
+  /**
+   * Forward and backward passes of an accumulation group: all stages up to `parameter-gradients`.
+   * @param parameters give the tensors of all parameters.
+   */
+  async step(batches: readonly LockstepBatch[], parameters = true): Promise<OurTensor[]> {
     const tensors: OurTensor[] = [];
     this.#passesOfStep = batches.length;
     this.#update.zeroGradients();
@@ -117,7 +120,7 @@ export class OurSide {
       add("loss", name, [], [loss]);
       for (const tensor of this.#bankTensors(`${name}.`)) tensors.push(tensor);
     }
-    for (const { name, shape } of this.#trained())
+    for (const { name, shape } of parameters ? this.#trained() : [])
       tensors.push({
         stage: "parameter-gradients",
         name,
@@ -134,19 +137,19 @@ export class OurSide {
   }
 
   /** Clips, updates the weights and tells the loss. */
-  update(learningRate: number): OurTensor[] {
+  update(learningRate: number, parameters = true): OurTensor[] {
     const { gradNorm } = this.#update.apply(learningRate);
     this.#passes += this.#passesOfStep;
     this.#passesOfStep = 0;
     const tensors: OurTensor[] = [{ stage: "clip-norm", name: "norm", shape: [], value: [gradNorm] }];
     const { firstMoments, secondMoments } = this.#optimizer.state;
-    const { parameters } = this.encoder;
-    for (const { name, shape, offset, size } of this.#trained()) {
+    const { data } = this.encoder.parameters;
+    for (const { name, shape, offset, size } of parameters ? this.#trained() : []) {
       const range = [offset, offset + size] as const;
       tensors.push(
         { stage: "moments", name: `first.${name}`, shape, value: firstMoments.slice(...range) },
         { stage: "moments", name: `second.${name}`, shape, value: secondMoments.slice(...range) },
-        { stage: "weights", name, shape, value: parameters.data.slice(...range) },
+        { stage: "weights", name, shape, value: data.slice(...range) },
       );
     }
     return [...tensors, ...this.#bankTensors("")];

@@ -152,7 +152,7 @@ export class PythonSide implements ReferenceSide {
     return this.#reference.tokenize(this.model, texts, this.#opened.maxLength);
   }
 
-  async step({ batches }: LockstepBatches): Promise<readonly ReferenceTensor[]> {
+  async step({ batches, parameters }: LockstepBatches): Promise<readonly ReferenceTensor[]> {
     const inputs: Record<string, Tensor> = {};
     batches.forEach(({ columns }, batch) => {
       columns.forEach(({ tokens, dropout = {} }, column) => {
@@ -161,7 +161,11 @@ export class PythonSide implements ReferenceSide {
         for (const [site, mask] of Object.entries(dropout)) inputs[`${prefix}.dropout.${site}`] = mask;
       });
     });
-    return this.#tensors("lockstep_step", { batches: batches.length, columns: batches[0]!.columns.length }, inputs);
+    return this.#tensors(
+      "lockstep_step",
+      { batches: batches.length, columns: batches[0]!.columns.length, parameters },
+      inputs,
+    );
   }
 
   update(learningRate: number): Promise<readonly ReferenceTensor[]> {

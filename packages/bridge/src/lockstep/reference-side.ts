@@ -49,6 +49,11 @@ export interface LockstepColumn {
 /** The batches of one accumulation group. */
 export interface LockstepBatches {
   readonly batches: readonly { readonly columns: readonly LockstepColumn[] }[];
+  /**
+   * Whether `step` and `update` give the tensors of all parameters: their gradients, moments and weights. Of a large model
+   * they cost more than the step. Default: true.
+   */
+  readonly parameters?: boolean;
 }
 
 /** State of the reference in float32, from which our side starts the next step when it is teacher-forced. */

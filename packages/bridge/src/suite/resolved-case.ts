@@ -77,6 +77,7 @@ export interface ResolvedCase {
   readonly mode: LockstepMode;
   readonly arguments: Required<UpdateArguments> & { readonly learningRate: number; readonly warmupSteps: number };
   readonly noise: boolean;
+  readonly parametersEvery: number;
   readonly limits: CaseLimits;
   readonly wholeTensors: "small" | "all";
 }

@@ -119,6 +119,7 @@ export function openCase(
     mode: settings.mode,
     arguments: settings.arguments,
     pullAll: settings.wholeTensors === "all",
+    parametersEvery: settings.parametersEvery,
     ...(onDifference ? { onDifference } : {}),
     ...(settings.dropout ? { dropoutSeed: settings.seed } : {}),
     ...(multiple === undefined ? {} : { limit: multiple }),

@@ -97,6 +97,7 @@ describe("a case", () => {
           maxGradNorm: 1,
         },
         noise: true,
+        parametersEvery: 1,
         limits: {},
         wholeTensors: "small",
       } satisfies ResolvedCase,
@@ -218,7 +219,7 @@ describe("what is refused", () => {
   it("is told all at once, once each, with the line of defaults, case, matrix or override", async () => {
     const head = "defaults: { stps: 3, loss: { scale: 0 } }\n";
     expect(await refusal("  - { name: a, steps: x }\n  - { name: b }\n", [], head)).toEqual([
-      "2:13 defaults.stps (given: 3) is not known. Did you mean steps? Known here: model, maxSequenceLength, data, columns, batchSize, lastBatch, gradientAccumulationSteps, steps, seed, loss, reference, dropout, mode, arguments, noise, limits, wholeTensors.",
+      "2:13 defaults.stps (given: 3) is not known. Did you mean steps? Known here: model, maxSequenceLength, data, columns, batchSize, lastBatch, gradientAccumulationSteps, steps, seed, loss, reference, dropout, mode, arguments, parametersEvery, noise, limits, wholeTensors.",
       "2:37 defaults.loss.scale is 0; expected a number of more than 0. (Factor of the similarities. Number above 0. Default: 20.)",
       '4:23 cases.0.steps is "x"; expected a whole number. (Updates to compare. Whole number from 1. Default: 3.)',
     ]);

@@ -251,6 +251,11 @@ const caseFields = {
     "teacher-forced",
   ),
   arguments: group(argumentsSchema, "Arguments of the update. Default: {}."),
+  parametersEvery: field(
+    count,
+    "Compare gradients of the weights, moments and weights in the first step and in every so many. Whole number from 1.",
+    1,
+  ),
   noise: field(
     z.boolean(),
     "Whether the reference computes in float64, too, so that its rounding is the measure.",
