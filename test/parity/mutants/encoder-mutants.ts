@@ -9,6 +9,7 @@ import {
   reduceSum,
   reshape,
   subtract,
+  where,
 } from "@gradbank/graph";
 import { changeAttributes, changeInputs, changeScalar, replaceOutput } from "./graph-surgery.ts";
 import { intercept } from "./intercept.ts";
@@ -96,12 +97,14 @@ export const encoderMutants: readonly Mutant[] = [
   },
   {
     name: "position-ids-shifted",
-    what: "Position ids begin with 1 instead of 0.",
+    what: "Position ids begin with 0, 0, 1 instead of 0, 1, 2.",
     stages: ["embeddings"],
     effectStep: 1,
     module: "embeddings.LayerNorm",
     seams: forward((graph) =>
-      replaceOutput(graph, /^encoder\/embeddings\/range$/, ({ outputs }) => add(outputs[0]!, 1)),
+      replaceOutput(graph, /^encoder\/embeddings\/range$/, ({ outputs: [ids] }) =>
+        where(less(ids!, 1), ids!, subtract(ids!, 1)),
+      ),
     ),
   },
   {
@@ -132,7 +135,7 @@ export const encoderMutants: readonly Mutant[] = [
     stages: ["embeddings"],
     effectStep: 1,
     module: "embeddings.LayerNorm",
-    seams: forward((graph) => changeAttributes(graph, /^encoder\/embeddings\/slice$/, { start: 1, end: 2 })),
+    seams: forward((graph) => changeAttributes(graph, /^encoder\/embeddings\/slice_2$/, { start: 1, end: 2 })),
   },
   {
     name: "residual-missing",
