@@ -1,6 +1,6 @@
-import type { TokenSequence } from "@gradbank/core";
 import type { Noise } from "../comparison/noise.ts";
-import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
+import { tokenTensors, withoutPrefix, withPrefix } from "../protocol/named-tensors.ts";
+import type { FloatTensor, Tensor, Tensors } from "../protocol/tensor.ts";
 import type { Reference } from "../reference/reference.ts";
 import { snakeCaseKeys } from "../reference/snake-case.ts";
 import type {
@@ -157,7 +157,7 @@ export class PythonSide implements ReferenceSide {
     batches.forEach(({ columns }, batch) => {
       columns.forEach(({ tokens, dropout = {} }, column) => {
         const prefix = `batch${batch}.column${column}`;
-        Object.assign(inputs, tokenTensors(prefix, tokens));
+        Object.assign(inputs, withPrefix(tokenTensors(tokens), `${prefix}.`));
         for (const [site, mask] of Object.entries(dropout)) inputs[`${prefix}.dropout.${site}`] = mask;
       });
     });
@@ -178,17 +178,17 @@ export class PythonSide implements ReferenceSide {
 
   async gradients(): Promise<Readonly<Record<string, FloatTensor>>> {
     const { tensors } = await this.#request("lockstep_gradients");
-    return withPrefix(tensors, "gradients.");
+    return withoutPrefix(tensors, "gradients.");
   }
 
   async state(): Promise<ReferenceState> {
     const { result, tensors } = await this.#request("lockstep_state");
-    const columns = Object.values(withPrefix(tensors, "bank."));
+    const columns = Object.values(withoutPrefix(tensors, "bank."));
     return {
       step: result.step as number,
-      weights: withPrefix(tensors, "weights."),
-      firstMoments: withPrefix(tensors, "first."),
-      secondMoments: withPrefix(tensors, "second."),
+      weights: withoutPrefix(tensors, "weights."),
+      firstMoments: withoutPrefix(tensors, "first."),
+      secondMoments: withoutPrefix(tensors, "second."),
       ...(result.bank ? { bank: columns } : {}),
     };
   }
@@ -233,26 +233,6 @@ export class PythonSide implements ReferenceSide {
     const { handle, timeout } = this.#opened;
     return this.#reference.server.request(method, { lockstep: handle, ...parameters }, inputs, timeout);
   }
-}
-
-function tokenTensors(prefix: string, rows: readonly TokenSequence[]): Record<string, TensorOf<"int64">> {
-  const numbers = (values: readonly bigint[]): TensorOf<"int64"> => ({
-    dtype: "int64",
-    shape: [values.length],
-    data: BigInt64Array.from(values),
-  });
-  return {
-    [`${prefix}.input_ids`]: numbers(rows.flatMap((row) => Array.from(row, BigInt))),
-    [`${prefix}.lengths`]: numbers(rows.map((row) => BigInt(row.length))),
-  };
-}
-
-function withPrefix(tensors: Tensors, prefix: string): Record<string, FloatTensor> {
-  return Object.fromEntries(
-    Object.entries(tensors)
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, tensor]) => [name.slice(prefix.length), tensor as FloatTensor]),
-  );
 }
 
 function doubles({ data }: Tensor): Numbers {

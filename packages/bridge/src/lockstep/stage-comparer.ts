@@ -1,7 +1,9 @@
 import { compareExactly, compareSketches, compareValues, missing } from "../comparison/compare-values.ts";
+import { elementsOf } from "../comparison/element.ts";
 import { NoiseFloor } from "../comparison/noise-floor.ts";
 import { noiseOfGradients } from "../comparison/propagated-noise.ts";
 import { sketch, sketchBlock, sketchGain } from "../comparison/sketch.ts";
+import { euclideanNorm } from "../comparison/statistics.ts";
 import type { TensorComparison } from "../comparison/tensor-comparison.ts";
 import type { OurTensor } from "./our-side.ts";
 import type { LockstepMode } from "./python-side.ts";
@@ -135,7 +137,7 @@ export class StageComparer {
       const found = floor.floors(
         chosen.map((index) => {
           const tensor = theirs[index]!;
-          const elements = tensor.shape.reduce((product, size) => product * size, 1);
+          const elements = elementsOf(tensor.shape);
           const gain = sketched ? sketchGain : 1;
           return {
             name: tensor.name,
@@ -186,7 +188,7 @@ export class StageComparer {
   ): void {
     const sums = new Map<string, { noise: number; squares: number }>();
     for (const [index, { name, shape, norm, value }] of tensors.entries()) {
-      const elements = shape.reduce((product, size) => product * size, 1);
+      const elements = elementsOf(shape);
       const gain = value ? 1 : sketchGain;
       const sum = sums.get(layerOfParameter(name)) ?? { noise: 0, squares: 0 };
       sum.noise += elements * ((floors[index]?.rms ?? 0) / gain) ** 2;
@@ -208,7 +210,6 @@ export class StageComparer {
  * do). Rows of tables that no text reaches would make a layer's alone too small.
  */
 function scalesOf(stage: Stage, tensors: readonly ReferenceTensor[]): number[] {
-  const elements = ({ shape }: ReferenceTensor) => shape.reduce((product, size) => product * size, 1);
   const grouped = stage === "parameter-gradients" || stage === "moments";
   const group = ({ name }: ReferenceTensor) =>
     grouped ? (stage === "moments" ? `${name.split(".")[0]}.${layerOfMoment(name)}` : layerOfParameter(name)) : name;
@@ -216,12 +217,12 @@ function scalesOf(stage: Stage, tensors: readonly ReferenceTensor[]): number[] {
   for (const tensor of tensors) {
     const sum = sums.get(group(tensor)) ?? { squares: 0, count: 0 };
     sum.squares += tensor.norm ** 2;
-    sum.count += elements(tensor);
+    sum.count += elementsOf(tensor.shape);
     sums.set(group(tensor), sum);
   }
   return tensors.map((tensor) => {
     const { squares, count } = sums.get(group(tensor))!;
-    const own = tensor.norm ** 2 / Math.max(elements(tensor), 1);
+    const own = tensor.norm ** 2 / Math.max(elementsOf(tensor.shape), 1);
     return Math.sqrt(Math.max(own, squares / Math.max(count, 1)));
   });
 }
@@ -233,10 +234,4 @@ export function layerOfParameter(name: string): string {
 
 function layerOfMoment(name: string): string {
   return layerOfParameter(name.replace(/^(first|second)\./, ""));
-}
-
-function euclideanNorm(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let index = 0; index < values.length; index++) sum += values[index]! ** 2;
-  return Math.sqrt(sum);
 }

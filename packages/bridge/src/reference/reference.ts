@@ -1,3 +1,4 @@
+import { numbersTensor, tokenTensors, withoutPrefix, withPrefix } from "../protocol/named-tensors.ts";
 import type { FloatTensor, Tensor, TensorOf, Tensors } from "../protocol/tensor.ts";
 import { ConnectedServer, type ConnectOptions } from "../python/connected-server.ts";
 import { PythonServer, type PythonServerOptions } from "../python/python-server.ts";
@@ -380,14 +381,6 @@ function retrievalParameters({ options = {}, ...data }: RetrievalData): Record<s
   return { ...snakeCaseKeys(data), options: snakeCaseKeys(options) };
 }
 
-function tokenTensors(rows: TokenRows): { input_ids: TensorOf<"int64">; lengths: TensorOf<"int64"> } {
-  const ids = rows.flatMap((row) => Array.from(row, BigInt));
-  return {
-    input_ids: { dtype: "int64", shape: [ids.length], data: BigInt64Array.from(ids) },
-    lengths: numbersTensor(rows.map((row) => row.length)),
-  };
-}
-
 function bankTensors({ columns, texts }: ReferenceBank): Record<string, Tensor> {
   const names = (prefix: string, values: readonly ArrayLike<number>[]) =>
     Object.fromEntries(values.map((column, index) => [`${prefix}${index}.texts`, numbersTensor(column)]));
@@ -401,22 +394,6 @@ function numbered(prefix: string, columns: readonly FloatTensor[]): Record<strin
   return Object.fromEntries(columns.map((tensor, column) => [`${prefix}${column}`, tensor]));
 }
 
-function numbersTensor(values: ArrayLike<number>): TensorOf<"int64"> {
-  return { dtype: "int64", shape: [values.length], data: BigInt64Array.from(Array.from(values, BigInt)) };
-}
-
 function bytesTensor(data: Uint8Array): TensorOf<"uint8"> {
   return { dtype: "uint8", shape: [data.length], data };
-}
-
-function withPrefix(tensors: Tensors, prefix: string): Record<string, Tensor> {
-  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]));
-}
-
-function withoutPrefix(tensors: Tensors, prefix: string): Record<string, FloatTensor> {
-  return Object.fromEntries(
-    Object.entries(tensors)
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, tensor]) => [name.slice(prefix.length), tensor as FloatTensor]),
-  );
 }
